@@ -1,0 +1,57 @@
+# tyk.upgrade: everything a contributor runs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The Python environment is made on first use, outside the checkout (tests/lab/bootstrap.sh).
+VENV = $(eval VENV := $$(shell tests/lab/bootstrap.sh))$(or $(VENV),$(error the Python environment could not be built; see above))
+RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/bin/python"
+
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals molecule collections clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: collections ## Upgrade the lab under load and report (BREAK=plugin: show the refusal of a mismatching compiler)
+	@$(RUN) tests/lab/demo.py $(if $(BREAK),--break $(BREAK))
+
+test: collections ## Everything below, side by side; closes with "N passed, N failed"
+	@$(RUN) tests/lab/suite.py
+
+lab-up: collections ## Start the lab (repairs one that is half up)
+	@$(RUN) tests/lab/lab.py up
+
+lab-down: ## Remove the lab: containers, networks, volumes, processes
+	@$(RUN) tests/lab/lab.py down
+
+lab-reset: collections ## Take the lab back to its first version
+	@$(RUN) tests/lab/lab.py reset
+
+lab-status: ## Say what of the lab is up
+	@$(RUN) tests/lab/lab.py status
+
+lint: collections ## ansible-lint (production), ruff, mypy, yamllint
+	@$(RUN) tests/lab/checks.py lint
+
+sanity: ## ansible-test sanity on the default Python
+	@$(RUN) tests/lab/checks.py sanity
+
+units: collections ## Unit tests (those that need an engine run when one answers)
+	@$(RUN) tests/lab/checks.py units
+
+conformance: collections ## The stand-ins behave like the versions they claim
+	@$(RUN) tests/lab/checks.py conformance
+
+refusals: collections ## Every bad input is refused before any change
+	@$(RUN) tests/lab/checks.py refusals
+
+molecule: collections ## The Molecule scenario upgrade_docker
+	@$(RUN) tests/lab/checks.py molecule
+
+collections:
+	@mkdir -p build/collections/ansible_collections/tyk
+	@[ "$$(readlink -f build/collections/ansible_collections/tyk/upgrade)" = "$$(pwd -P)" ] || ln -sfn ../../../.. build/collections/ansible_collections/tyk/upgrade
+
+clean: ## Remove what was built in the checkout (the lab keeps running; the cache outside the checkout stays)
+	@rm -rf build dist
