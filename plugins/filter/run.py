@@ -1,0 +1,66 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters that hand the typed core what the inventory and the info modules say."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation, probes
+
+
+def host_settings(hosts: List[str], hostvars: Mapping[str, Any], names: Mapping[str, str]) -> List[Dict[str, Any]]:
+    """One dict a host: `name` is the host, every other key is the inventory variable that `names` says; absent ones are left out."""
+    settings = []
+    for host in hosts:
+        variables = hostvars[host]
+        entry: Dict[str, Any] = {"name": host}
+        entry.update({key: variables[variable] for key, variable in names.items() if variable in variables})
+        settings.append(entry)
+    return settings
+
+
+def observed_state(hostvars: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, Any]:
+    """The state that upgrade_plan takes.
+
+    seen: gateway_hosts, pump_hosts (names), container_fact (the variable container_info registered on each host),
+    gateways (of gateway_info), control_plane, apis, bundles (list of {item, ...bundle_info}), sources, compilers, findings.
+    """
+    gateway_hosts = list(seen.get("gateway_hosts") or [])
+    pump_hosts = list(seen.get("pump_hosts") or [])
+    fact = str(seen["container_fact"])
+    containers = observation.containers_by_host(hostvars, gateway_hosts + pump_hosts, fact)
+    live = {str(entry["name"]): entry for entry in seen.get("gateways") or []}
+    findings = list(seen.get("findings") or [])
+    for host in gateway_hosts + pump_hosts:
+        findings.extend((hostvars[host].get(fact) or {}).get("findings") or [])
+    return {
+        "gateways": [observation.gateway(h, hostvars[h], live.get(h), containers.get(h)) for h in gateway_hosts],
+        "pumps": [observation.pump(h, hostvars[h], containers.get(h)) for h in pump_hosts],
+        "control_plane": dict(seen.get("control_plane") or {}),
+        "apis": list(seen.get("apis") or []),
+        "bundles": [observation.bundle(str(entry.get("item")), entry) for entry in seen.get("bundles") or []],
+        "sources": list(seen.get("sources") or []),
+        "compilers": list(seen.get("compilers") or []),
+        "findings": findings,
+    }
+
+
+def probe_targets(plugins: List[Mapping[str, Any]], apis: List[Mapping[str, Any]], base_url: str = "") -> List[Dict[str, Any]]:
+    """The requests that prove what the plugins do, for traffic_probe; relative to base_url."""
+    try:
+        return [target.to_dict(base_url) for target in probes.targets(plugins, apis)]
+    except probes.ProbeError as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+class FilterModule:
+    """The collection's filters."""
+
+    def filters(self) -> Dict[str, Callable[..., Any]]:
+        """Name → function, as Ansible asks for them."""
+        return {"host_settings": host_settings, "observed_state": observed_state, "probe_targets": probe_targets}
