@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation, probes
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation, pipeline, probes
 
 
 def host_settings(hosts: List[str], hostvars: Mapping[str, Any], names: Mapping[str, str]) -> List[Dict[str, Any]]:
@@ -58,9 +58,43 @@ def probe_targets(plugins: List[Mapping[str, Any]], apis: List[Mapping[str, Any]
         raise AnsibleFilterError(str(exc)) from exc
 
 
+def plugin_sources(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:
+    """The plugins given by source, as plugin_build_info takes them."""
+    return pipeline.sources(plugins, base)
+
+
+def compiler_images(versions: List[str], repository: str, images: Mapping[str, str]) -> List[Dict[str, str]]:
+    """The compiler image of each gateway version, as plugin_build_info takes them."""
+    return pipeline.compilers(versions, repository, images)
+
+
+def compile_builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The builds of the plan, as plugin_compile takes them."""
+    return pipeline.builds(plan)
+
+
+def load_checks(plan: Mapping[str, Any], compiled: List[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """The load tests of the plan, as plugin_verify takes them."""
+    return pipeline.load_checks(plan, compiled, pipeline.gateway_images(plan))
+
+
+def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: List[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """The files of one bundle of the plan, as bundle_build takes them."""
+    return pipeline.bundle_files(bundle, plan, compiled)
+
+
 class FilterModule:
     """The collection's filters."""
 
     def filters(self) -> Dict[str, Callable[..., Any]]:
         """Name → function, as Ansible asks for them."""
-        return {"host_settings": host_settings, "observed_state": observed_state, "probe_targets": probe_targets}
+        return {
+            "bundle_files": bundle_files,
+            "compile_builds": compile_builds,
+            "compiler_images": compiler_images,
+            "host_settings": host_settings,
+            "load_checks": load_checks,
+            "observed_state": observed_state,
+            "plugin_sources": plugin_sources,
+            "probe_targets": probe_targets,
+        }

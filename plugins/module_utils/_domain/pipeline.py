@@ -1,0 +1,68 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the plan to what each step of the plugin pipeline takes: sources, compilers, builds, load tests, bundle files."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
+
+BUILD_KEYS = ("plugin", "source", "version", "image", "goos", "goarch", "build_id", "file")
+
+
+def sources(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:
+    """The plugins given by source; a relative path is meant relative to base."""
+    return [
+        {"name": str(plugin["name"]), "path": posixpath.join(base, str(plugin["source"]))}
+        for plugin in plugins
+        if plugin.get("source")
+    ]
+
+
+def compilers(versions: Sequence[str], repository: str, images: Mapping[str, str]) -> List[Dict[str, str]]:
+    """The compiler of each gateway version: the one named for it, else the repository's tag of that version."""
+    return [{"version": version, "image": images.get(version) or "%s:v%s" % (repository, version)} for version in versions]
+
+
+def builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """What plugin_compile takes."""
+    return [{key: build[key] for key in BUILD_KEYS} for build in plan.get("builds") or []]
+
+
+def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]) -> List[Dict[str, Any]]:
+    """What plugin_verify takes: per gateway version, all the builds that such a gateway will hold at once.
+
+    compiled: the builds as plugin_compile returned them (version, file, path); images: gateway image by version.
+    """
+    symbols: Dict[str, List[str]] = {}
+    for bundle in plan.get("bundles") or []:
+        for name, wanted in (bundle.get("symbols") or {}).items():
+            symbols.setdefault(str(name), []).extend(str(symbol) for symbol in wanted)
+    files: Dict[str, List[Dict[str, Any]]] = {}
+    for build in compiled:
+        wanted_symbols = sorted(set(symbols.get(str(build["file"])) or []))
+        files.setdefault(str(build["version"]), []).append({"path": build["path"], "symbols": wanted_symbols})
+    return [{"image": images[version], "files": files[version]} for version in sorted(files)]
+
+
+def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """What bundle_build takes as files: each build of this bundle under the name the plan gave it."""
+    ids: Dict[Tuple[str, str], str] = {
+        (str(build["file"]), str(build["build_id"])): str(build["bundle"]) for build in plan.get("builds") or []
+    }
+    return [
+        {"name": str(build["file"]), "path": str(build["path"])}
+        for build in compiled
+        if ids.get((str(build["file"]), str(build["build_id"]))) == bundle["name"]
+    ]
+
+
+def gateway_images(plan: Mapping[str, Any]) -> Dict[str, str]:
+    """The gateway image of each version in the plan: what runs, and what is going to run."""
+    images: Dict[str, str] = {}
+    for gateway in plan.get("gateways") or []:
+        images[str(gateway["from"])] = str(gateway["image_from"])
+        images[str(gateway["to"])] = str(gateway["image_to"])
+    return images
