@@ -69,6 +69,7 @@ CODES: Dict[str, str] = {
     "disk-small": "There is not enough free disk space.",
     "engine-unreachable": "The container engine did not answer.",
     "container-missing": "The container does not exist.",
+    "container-failed": "A replaced container could not be created or did not stay up.",
     "container-shared-volume": "Several containers share a volume that must be private.",
     "stop-timeout-short": "The container is killed before its graceful shutdown can end.",
     # bundles and stores

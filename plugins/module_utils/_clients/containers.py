@@ -1,0 +1,524 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replacing the image of a container, the way back, and cleaning up.
+
+The order of calls is chosen so that a process killed between any two of them leaves something that repair_steps()
+recognises: names say what is what, and labels on the replacement say what it replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import time
+from dataclasses import dataclass, field
+from typing import IO, Any, Dict, List, Mapping, Optional, Tuple
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
+    LABEL_REPLACES,
+    LABEL_RESTART,
+    Family,
+    Seen,
+    Step,
+    failed_name,
+    kept_name,
+    mount_at,
+    next_name,
+    policy_dict,
+    policy_text,
+    repair_steps,
+    replacement_config,
+    shared_mounts,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
+    ContainerGone,
+    Engine,
+    EngineError,
+    ImageGone,
+    parents_of,
+    tar_of,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+
+LOG_LINES_SHOWN = 20
+PREDICTED = "(not known before it happens)"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to put into the new container before it starts."""
+
+    src: str
+    dest: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to replace."""
+
+    name: str
+    image: str = ""
+    pull: str = "missing"
+    stop_timeout: int = 60
+    settle: float = 2.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    files: Tuple[File, ...] = ()
+    backup_dir: str = ""
+    backup_files: Tuple[str, ...] = ()
+    evidence_dir: str = ""
+    check_mode: bool = False
+
+
+@dataclass
+class Outcome:
+    """What happened, or would happen."""
+
+    old: Dict[str, str] = field(default_factory=dict)
+    new: Dict[str, str] = field(default_factory=dict)
+    actions: List[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.actions)
+
+
+class Replacement:
+    """One container, by name, and what is done to it."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.name = settings.name
+        self.outcome = Outcome()
+
+    # -- the three wanted states -------------------------------------------------------------------------------------
+
+    def present(self) -> Outcome:
+        """The container runs the wanted image. On any failure the old container is back before the error is raised."""
+        family, current = self._repaired()
+        container = self.engine.container(current.id)
+        self.outcome.old = self.outcome.new = _summary(self.name, current)
+        self._refuse_unkeepable(container)
+        wanted_id = self._wanted_image(container)
+        if wanted_id == current.image_id:
+            if not current.running and not self._repair_starts(current):
+                self._do(f"started {self.name}")
+                if not self.settings.check_mode:
+                    self.engine.start(current.id, self.name)
+                    self._settle(current.id)
+            return self.outcome
+        self.outcome.new = {"name": self.name, "id": PREDICTED, "image": self.settings.image, "image_id": wanted_id}
+        if self.settings.check_mode:
+            self._do(*self._announced(current, family))
+        else:
+            self._replace(container, current, family)
+        return self.outcome
+
+    def returned(self) -> Outcome:
+        """The container that was replaced last is back under its name and runs."""
+        family, current = self._repaired()
+        self.outcome.old = self.outcome.new = _summary(self.name, current)
+        kept = family.predecessor()
+        if kept is None:
+            if not current.running and not self._repair_starts(current):
+                self._do(f"started {self.name}")
+                if not self.settings.check_mode:
+                    self.engine.start(current.id, self.name)
+                    self._settle(current.id)
+            return self.outcome
+        self.outcome.new = _summary(self.name, kept)
+        aside = failed_name(self.name, current.id)
+        self._do(
+            f"stopped {self.name}",
+            f"renamed {self.name} to {aside}",
+            f"renamed {kept.name} to {self.name}",
+            f"started {self.name}",
+        )
+        if self.settings.check_mode:
+            return self.outcome
+        self._save_evidence(current.id)
+        self.engine.stop(current.id, self.settings.stop_timeout, self.name)
+        self.engine.rename(current.id, aside)
+        self.engine.rename(kept.id, self.name)
+        self._start_again(kept.id, current.policy_before)
+        self.engine.set_restart_policy(current.id, policy_dict("no"), aside)
+        self._settle(kept.id)
+        return self.outcome
+
+    def cleaned(self) -> Outcome:
+        """Nothing that an earlier replacement kept is left. Volumes stay."""
+        family, current = self._repaired()
+        self.outcome.old = self.outcome.new = _summary(self.name, current)
+        leftovers = family.kept + family.failed
+        if leftovers and not current.running and not self._repair_starts(current):
+            raise EngineError(
+                error(
+                    "container-failed",
+                    self.name,
+                    f"The container {self.name} does not run, so {leftovers[0].name} is kept: it is the way back.",
+                    "Start the container or return to the kept one (state returned) first.",
+                )
+            )
+        for one in leftovers:
+            self._remove_leftover(one)
+        return self.outcome
+
+    # -- observing and repairing -------------------------------------------------------------------------------------
+
+    def family(self) -> Family:
+        """All containers that belong to this name."""
+        found = []
+        for entry in self.engine.containers(name=self.name):
+            for name in entry.get("Names") or []:
+                if name.lstrip("/").startswith(self.name):
+                    one = self.engine.find_container(str(entry["Id"]))
+                    if one is not None:
+                        found.append(Seen.from_inspect(one))
+                    break
+        return Family.of(self.name, found)
+
+    def _repaired(self) -> Tuple[Family, Seen]:
+        """Undo what an interrupted run left, then the family and its current container."""
+        family = self.family()
+        steps = repair_steps(family)
+        names = {one.id: one.name for one in self._members(family)}
+        for step in steps:
+            self._do(f"repaired an interrupted run: {step.sentence(names)}")
+            if step.verb == "rename":
+                names[step.id] = step.to
+            if not self.settings.check_mode:
+                self._repair(step)
+        if steps and not self.settings.check_mode:
+            family = self.family()
+        current = family.current
+        if steps and self.settings.check_mode:
+            started = [step.id for step in steps if step.verb == "start"]
+            current = next((one for one in self._members(family) if one.id in started), current)
+        if current is None:
+            raise ContainerGone(
+                error(
+                    "container-missing",
+                    self.name,
+                    f"There is no container named {self.name} in the engine at {self.engine.address}.",
+                    "Check the name; an existing container is needed, for its settings are what is kept.",
+                )
+            )
+        return family, current
+
+    def _repair_starts(self, current: Seen) -> bool:
+        """In check mode a container that the announced repair would start counts as running."""
+        return self.settings.check_mode and any("repaired" in action for action in self.outcome.actions)
+
+    @staticmethod
+    def _members(family: Family) -> List[Seen]:
+        ones = (family.current, family.pending) + family.kept + family.failed
+        return [one for one in ones if one is not None]
+
+    def _repair(self, step: Step) -> None:
+        if step.verb == "rename":
+            self.engine.rename(step.id, step.to)
+        elif step.verb == "remove":
+            self.engine.remove(step.id, force=True)
+        else:
+            self._start_again(step.id, step.to)
+
+    def _start_again(self, identity: str, policy: str) -> None:
+        self.engine.set_restart_policy(identity, policy_dict(policy), self.name)
+        self.engine.start(identity, self.name)
+
+    def _do(self, *actions: str) -> None:
+        self.outcome.actions.extend(actions)
+
+    # -- what is refused before anything changes ---------------------------------------------------------------------
+
+    def _refuse_unkeepable(self, container: Mapping[str, Any]) -> None:
+        host_config = container.get("HostConfig") or {}
+        labels = (container.get("Config") or {}).get("Labels") or {}
+        why = ""
+        if host_config.get("AutoRemove"):
+            why = "was started with --rm, so the engine deletes it as soon as it stops and nothing could be returned to"
+        elif labels.get("com.docker.swarm.task.id"):
+            why = "is a task of a Swarm service, which would replace it at once"
+        if why:
+            raise EngineError(
+                error(
+                    "driver-unsupported",
+                    self.name,
+                    f"The container {self.name} {why}.",
+                    "Run it as a container of its own, without --rm.",
+                )
+            )
+        if self.settings.files:
+            self._refuse_shared(container)
+
+    def _refuse_shared(self, container: Mapping[str, Any]) -> None:
+        shared = {one["destination"]: one for one in shared_mounts(container, self.engine.containers())}
+        for file in self.settings.files:
+            found = shared.get(mount_at(container, file.dest))
+            others = [name for name in (found or {}).get("with", []) if not self._ours(name)]
+            if found and others:
+                raise EngineError(
+                    error(
+                        "container-shared-volume",
+                        self.name,
+                        f"{file.dest} in {self.name} lies in {found['source']}, which {', '.join(others)} uses as "
+                        f"well; a file for the new version would be seen by a gateway of the old one.",
+                        "Give each gateway a middleware volume of its own.",
+                    )
+                )
+
+    def _ours(self, name: str) -> bool:
+        return name.startswith((next_name(self.name), f"{self.name}-before-", f"{self.name}-failed-"))
+
+    def _wanted_image(self, container: Mapping[str, Any]) -> str:
+        """The id of the wanted image, which is pulled if need be; in check mode what can be known of it."""
+        reference, pull = self.settings.image, self.settings.pull
+        if not self.settings.check_mode:
+            image, pulled = self.engine.ensure_image(reference, pull)
+            if pulled:
+                self._do(f"pulled {reference}")
+            return image.id
+        present = self.engine.image(reference)
+        if present is not None and pull != "always":
+            return present.id
+        if pull == "never":
+            self.engine.ensure_image(reference, pull)
+        digest = self.engine.registry_digest(reference)
+        candidates = [present, self.engine.image(str(container["Image"]))]
+        for image in candidates:
+            if image is not None and any(one.endswith("@" + digest) for one in image.repo_digests):
+                return image.id
+        self._do(f"pulled {reference}")
+        return PREDICTED
+
+    def _announced(self, current: Seen, family: Family) -> List[str]:
+        kept = kept_name(self.name, current.id)
+        return [
+            f"created {next_name(self.name)} from {self.settings.image}",
+            *([f"stopped {self.name}"] if current.running else []),
+            f"renamed {self.name} to {kept}",
+            f"renamed {next_name(self.name)} to {self.name}",
+            f"started {self.name}",
+            *(f"removed {one.name}" for one in family.kept + family.failed if one.id != current.id),
+        ]
+
+    # -- replacing ---------------------------------------------------------------------------------------------------
+
+    def _replace(self, container: Mapping[str, Any], current: Seen, family: Family) -> None:
+        image = self.engine.image(current.image_id)
+        if image is None:
+            raise ImageGone(
+                error(
+                    "image-missing",
+                    self.name,
+                    f"The image {current.image} that {self.name} runs is no longer in the engine, so its defaults "
+                    f"cannot be told from your own settings.",
+                    "Pull or load that image again, then repeat.",
+                )
+            )
+        policy = policy_text((container.get("HostConfig") or {}).get("RestartPolicy"))
+        config = replacement_config(
+            container,
+            image.config,
+            self.settings.image,
+            {**self.settings.labels, LABEL_REPLACES: current.id, LABEL_RESTART: policy},
+            str(self.engine.info().get("Name") or ""),
+        )
+        archives = self._read_files()
+        self._back_up(container, current)
+        temporary, kept = next_name(self.name), kept_name(self.name, current.id)
+        new_id = ""
+        try:
+            new_id = self.engine.create(config.body, temporary)
+            for network, endpoint in config.networks:
+                self.engine.connect(new_id, network, endpoint)
+            for dest, content, mode in archives:
+                self._put(new_id, dest, content, mode)
+            self.engine.stop(current.id, self.settings.stop_timeout, self.name)
+            self.engine.set_restart_policy(current.id, policy_dict("no"), self.name)
+            self.engine.rename(current.id, kept)
+            self.engine.rename(new_id, self.name)
+            self.engine.start(new_id, self.name)
+            self._settle(new_id)
+        except Exception as problem:
+            raise self._back_after(problem, current, new_id, policy) from problem
+        self.outcome.new = _summary(self.name, Seen.from_inspect(self.engine.container(new_id)))
+        self._do(*self._announced(current, Family(self.name)))
+        for one in family.kept + family.failed:
+            if one.id != current.id:
+                self._remove_leftover(one)
+
+    def _remove_leftover(self, one: Seen) -> None:
+        self._do(f"removed {one.name}")
+        if not self.settings.check_mode:
+            self.engine.remove(one.id, force=True)
+
+    def _settle(self, identity: str) -> None:
+        """Raise if the container does not stay up for the settling time."""
+        deadline = time.monotonic() + self.settings.settle
+        while True:
+            data = self.engine.container(identity)
+            state = data["State"]
+            if not state.get("Running") or state.get("Restarting") or int(data.get("RestartCount") or 0) > 0:
+                raise self._did_not_stay(identity, state)
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.1)
+
+    def _did_not_stay(self, identity: str, state: Mapping[str, Any]) -> EngineError:
+        lines = self.engine.logs(identity, tail=LOG_LINES_SHOWN).strip()
+        cause = "it was killed for want of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
+        if state.get("Error"):
+            cause += f", {state['Error']}"
+        said = f" Its last lines: {lines}" if lines else " It printed nothing."
+        return EngineError(
+            error(
+                "container-failed",
+                self.name,
+                f"The container {self.name} ended right after its start ({cause}).{said}",
+                "Put right what its last lines name.",
+            )
+        )
+
+    def _back_after(self, problem: Exception, current: Seen, new_id: str, policy: str) -> EngineError:
+        """Put the old container back and say so, or say what is left to do by hand."""
+        finding = problem.finding if isinstance(problem, DomainError) else None
+        cause = finding.message if finding else f"{type(problem).__name__}: {problem}"
+        code = finding.code if finding and finding.code != "engine-unreachable" else "container-failed"
+        try:
+            aside = self._go_back(current, new_id, policy)
+        except Exception as second:
+            return EngineError(
+                error(
+                    code,
+                    self.name,
+                    f"Replacing the container {self.name} with {self.settings.image} failed: {cause} "
+                    f"And the old container could not be put back: {second}",
+                    f"Run the same again to repair it, or by hand: docker rename {kept_name(self.name, current.id)} "
+                    f"{self.name}; docker start {self.name}",
+                )
+            )
+        back = "is back and running" if current.running else "is back (it was not running before either)"
+        evidence = f" The failed one is kept as {aside}." if aside else ""
+        return EngineError(
+            error(
+                code,
+                self.name,
+                f"Replacing the container {self.name} with {self.settings.image} failed: {cause} "
+                f"The old container {back}, with {current.image}.{evidence}",
+                finding.remedy if finding else "Put right the cause and repeat.",
+            )
+        )
+
+    def _go_back(self, current: Seen, new_id: str, policy: str) -> str:
+        """Undo in reverse order whatever was done; returns the name under which a failed container is kept."""
+        aside = ""
+        new = self.engine.find_container(new_id) if new_id else None
+        if new is not None:
+            status = str(new["State"].get("Status"))
+            if status == "created":
+                self.engine.remove(new_id, force=True)
+            else:
+                self._save_evidence(new_id)
+                self.engine.stop(new_id, min(self.settings.stop_timeout, 10), self.name)
+                self.engine.set_restart_policy(new_id, policy_dict("no"), self.name)
+                aside = failed_name(self.name, new_id)
+                self.engine.rename(new_id, aside)
+        else:
+            pending = self.engine.find_container(next_name(self.name))
+            if pending is not None and Seen.from_inspect(pending).replaces == current.id:
+                self.engine.remove(str(pending["Id"]), force=True)
+        old = Seen.from_inspect(self.engine.container(current.id))
+        if old.name != self.name:
+            self.engine.rename(old.id, self.name)
+        if current.running:
+            self._start_again(old.id, policy)
+        else:
+            self.engine.set_restart_policy(old.id, policy_dict(policy), self.name)
+        return aside
+
+    # -- files in and out --------------------------------------------------------------------------------------------
+
+    def _read_files(self) -> List[Tuple[str, bytes, int]]:
+        contents = []
+        for file in self.settings.files:
+            try:
+                with open(file.src, "rb") as source:
+                    contents.append((file.dest, source.read(), file.mode))
+            except OSError as problem:
+                raise EngineError(
+                    error(
+                        "setting-invalid",
+                        file.src,
+                        f"The file {file.src} for {file.dest} in {self.name} cannot be read: {problem.strerror}.",
+                        "Check the path on the host that runs the module.",
+                    )
+                ) from problem
+        return contents
+
+    def _put(self, identity: str, dest: str, content: bytes, mode: int) -> None:
+        """Put one file in place; folders that exist keep their owner and mode."""
+        missing: List[str] = []
+        folder = posixpath.dirname(dest)
+        while folder != "/" and self.engine.stat(identity, folder) is None:
+            missing.insert(0, posixpath.basename(folder))
+            folder = posixpath.dirname(folder)
+        inside = "/".join(missing + [posixpath.basename(dest)])
+        assert len(parents_of(inside)) == len(missing)
+        self.engine.put(identity, folder, tar_of([(inside, content, mode)]), self.name)
+
+    def _back_up(self, container: Mapping[str, Any], current: Seen) -> None:
+        if not self.settings.backup_dir:
+            return
+        folder = os.path.join(self.settings.backup_dir, f"{self.name}-{current.id[:12]}")
+        write_private(os.path.join(folder, "container.json"), json.dumps(container, indent=2, sort_keys=True).encode())
+        for path in self.settings.backup_files:
+            found = False
+
+            def take(_unused: Any, content: Optional[IO[bytes]], path: str = path) -> None:
+                nonlocal found
+                if content is not None and not found:
+                    found = True
+                    write_private(os.path.join(folder, "files", path.lstrip("/")), content.read())
+
+            try:
+                self.engine.read_tree(current.id, path, take)
+            except ContainerGone as problem:
+                raise EngineError(
+                    error(
+                        "setting-invalid",
+                        self.name,
+                        f"{path} is to be backed up, but the container {self.name} has no such file.",
+                        "Correct the list of files to back up; nothing was changed.",
+                    )
+                ) from problem
+
+    def _save_evidence(self, identity: str) -> None:
+        """Logs and configuration (without environment values) of a container that is given up."""
+        if not self.settings.evidence_dir:
+            return
+        container = self.engine.container(identity)
+        config = dict(container.get("Config") or {})
+        config["Env"] = [f"{entry.split('=', 1)[0]}=(not shown)" for entry in config.get("Env") or []]
+        stem = os.path.join(self.settings.evidence_dir, f"{self.name}-{identity[:12]}")
+        write_private(f"{stem}.log", self.engine.logs(identity, tail=5000).encode())
+        write_private(f"{stem}.json", json.dumps({**container, "Config": config}, indent=2, sort_keys=True).encode())
+
+
+def write_private(path: str, content: bytes) -> None:
+    """Write a file that only its owner can read, all or nothing, with folders of the same kind above it."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.part"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(content)
+        target.flush()
+        os.fsync(target.fileno())
+    os.replace(temporary, path)
+
+
+def _summary(name: str, one: Seen) -> Dict[str, str]:
+    return {"name": name, "id": one.id, "image": one.image, "image_id": one.image_id}

@@ -1,0 +1,47 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge between engine modules and Ansible: connect, run, and turn findings into one readable failure."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
+    DOCKER_IMPORT_ERROR,
+    ENGINE_ARGUMENTS,
+    Engine,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    DomainError,
+    Finding,
+    Severity,
+    to_dicts,
+)
+
+
+def run_engine_module(
+    argument_spec: Dict[str, Any], work: Callable[[AnsibleModule, Engine], Dict[str, Any]], **options: Any
+) -> None:
+    """Run a module whose work needs a Docker engine; its result is what `work` returns."""
+    module = AnsibleModule(argument_spec={**argument_spec, **ENGINE_ARGUMENTS}, supports_check_mode=True, **options)
+    if DOCKER_IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("docker (the Docker SDK for Python)"), exception=DOCKER_IMPORT_ERROR)
+    try:
+        engine = Engine(module.params["docker_host"], module.params["engine_timeout"])
+        try:
+            result = work(module, engine)
+        finally:
+            engine.api.close()
+    except DomainError as problem:
+        fail_with(module, [problem.finding])
+    else:
+        module.exit_json(**result)
+
+
+def fail_with(module: AnsibleModule, findings: List[Finding], **result: Any) -> None:
+    """Fail with all errors in one message, and with all findings as data."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    module.fail_json(msg="\n".join(finding.sentence() for finding in errors), findings=to_dicts(findings), **result)

@@ -1,0 +1,366 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""container_upgrade on a real engine: what is kept, the way back, and being killed at any moment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import docker_engine
+
+pytestmark = pytest.mark.engine
+
+STAYS = {"settle": 0.5, "stop_timeout": 5}
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing of the module runs after it."""
+
+
+@pytest.fixture
+def nets(session_bench: Any) -> List[str]:
+    if not session_bench.networks:
+        session_bench.network("front", "172.31.251.0/24")
+        session_bench.network("back", "172.31.252.0/24")
+    return session_bench.networks
+
+
+@pytest.fixture
+def rich(bench: Any, old_image: str, nets: List[str]) -> Iterator[str]:
+    """A running container that uses a great many settings."""
+    volume = bench.volume("named") if not bench.volumes else bench.volumes[0]
+    name = bench.container(
+        "gw",
+        {
+            "Image": old_image,
+            "Env": ["TYK_GW_SECRET=hidden-value", "FROM_IMAGE=mine"],
+            "User": "1000",
+            "Hostname": "gateway-one",
+            "Labels": {"mine": "1", "com.docker.compose.project": "shop"},
+            "StopSignal": "SIGINT",
+            "StopTimeout": 45,
+            "ExposedPorts": {"9090/tcp": {}},
+            "Healthcheck": {"Retries": 7},
+            "Volumes": {"/var/anonymous": {}},
+            "HostConfig": {
+                "NetworkMode": nets[0],
+                "Binds": [f"{volume}:/var/named:ro"],
+                "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28931"}]},
+                "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4},
+                "ExtraHosts": ["other:10.9.8.7"],
+                "Dns": ["10.1.1.1"],
+                "CapDrop": ["NET_RAW"],
+                "CapAdd": ["NET_ADMIN"],
+                "Ulimits": [{"Name": "nofile", "Soft": 1000, "Hard": 2000}],
+                "Memory": 67108864,
+                "NanoCpus": 500000000,
+                "ShmSize": 33554432,
+                "Tmpfs": {"/scratch": "size=1m"},
+                "Init": True,
+                "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
+                "SecurityOpt": ["no-new-privileges"],
+                "Sysctls": {"net.core.somaxconn": "512"},
+                "ReadonlyRootfs": True,
+            },
+            "NetworkingConfig": {
+                "EndpointsConfig": {nets[0]: {"Aliases": ["gw1"], "IPAMConfig": {"IPv4Address": "172.31.251.10"}}}
+            },
+        },
+        start=False,
+    )
+    bench.api.connect_container_to_network(name, nets[1], ipv4_address="172.31.252.10", aliases=["gw1-back"])
+    bench.api.start(name)
+    yield name
+
+
+@pytest.fixture
+def plain(bench: Any, old_image: str) -> str:
+    return str(bench.container("gw", {"Image": old_image, "HostConfig": {"RestartPolicy": {"Name": "always"}}}))
+
+
+def image_of(bench: Any, name: str) -> str:
+    return str(bench.inspect(name)["Config"]["Image"])
+
+
+def test_keeps_everything_the_user_set(bench: Any, rich: str, new_image: str, nets: List[str], run_module: Any) -> None:
+    before = bench.inspect(rich)
+    anonymous = {one["Destination"]: one["Name"] for one in before["Mounts"] if one["Type"] == "volume"}
+
+    result = run_module("container_upgrade", name=rich, image=new_image, **STAYS)
+    after = bench.inspect(rich)
+
+    assert result["changed"] is True, result
+    assert result["old"]["id"] == before["Id"] and result["new"]["id"] == after["Id"] != before["Id"]
+    config = after["Config"]
+    env = dict(entry.split("=", 1) for entry in config["Env"])
+    assert env == {"TYK_GW_SECRET": "hidden-value", "FROM_IMAGE": "mine", "TYK_ONLY_NEW": "1", "PATH": "/"}
+    assert config["Hostname"] == "gateway-one"
+    assert config["User"] == "1000"
+    assert config["WorkingDir"] == "/opt/tyk-gateway"  # the image's own default, so the new one counts
+    assert config["Cmd"] == ["serve", "new"]
+    assert (config["StopSignal"], config["StopTimeout"]) == ("SIGINT", 45)
+    assert config["Healthcheck"] == {"Retries": 7}
+    assert config["Labels"]["mine"] == "1"
+    assert config["Labels"]["org.opencontainers.image.version"] == "5.8.9"
+    assert "only.old" not in config["Labels"]
+    assert set(config["ExposedPorts"]) == {"8080/tcp", "9090/tcp"}
+    different = {
+        key for key in before["HostConfig"] if before["HostConfig"][key] != after["HostConfig"][key] and key != "Binds"
+    }
+    assert different == set()
+    assert {one["Destination"]: one["Name"] for one in after["Mounts"] if one["Type"] == "volume"} == anonymous
+    networks = after["NetworkSettings"]["Networks"]
+    assert networks[nets[0]]["IPAddress"] == "172.31.251.10"
+    assert networks[nets[1]]["IPAddress"] == "172.31.252.10"
+    for network, alias in zip(nets, ("gw1", "gw1-back")):  # the engine itself adds the id, and the user's hostname
+        assert sorted(networks[network]["Aliases"]) == sorted([alias, after["Id"][:12], "gateway-one"])
+    assert before["Id"][:12] not in json.dumps(networks)
+    assert "hidden-value" not in json.dumps(result)
+
+    kept = bench.inspect(f"{rich}-before-{before['Id'][:12]}")
+    assert kept["State"]["Running"] is False
+    assert kept["HostConfig"]["RestartPolicy"]["Name"] == "no"
+
+
+def test_second_run_changes_nothing(bench: Any, plain: str, new_image: str, run_module: Any) -> None:
+    run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    started = bench.inspect(plain)["State"]["StartedAt"]
+    again = run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    assert (again["changed"], again["actions"]) == (False, [])
+    assert bench.inspect(plain)["State"]["StartedAt"] == started
+
+
+def test_check_mode_announces_just_what_follows(bench: Any, plain: str, new_image: str, run_module: Any) -> None:
+    before = bench.names(plain)
+    predicted = run_module("container_upgrade", check_mode=True, name=plain, image=new_image, **STAYS)
+    assert bench.names(plain) == before
+    done = run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    assert predicted["changed"] is done["changed"] is True
+    assert predicted["actions"] == done["actions"]
+    assert predicted["diff"] == done["diff"]
+
+
+def test_returned_and_cleaned(bench: Any, plain: str, new_image: str, run_module: Any, tmp_path: Path) -> None:
+    first = bench.inspect(plain)
+    run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    second = bench.inspect(plain)
+
+    predicted = run_module("container_upgrade", check_mode=True, name=plain, state="returned", **STAYS)
+    result = run_module("container_upgrade", name=plain, state="returned", evidence_dir=str(tmp_path / "e"), **STAYS)
+    assert predicted["actions"] == result["actions"]
+    back = bench.inspect(plain)
+    assert back["Id"] == first["Id"] and back["State"]["Running"]
+    assert back["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    failed = bench.inspect(f"{plain}-failed-{second['Id'][:12]}")
+    assert not failed["State"]["Running"] and failed["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    log = tmp_path / "e" / f"{plain}-{second['Id'][:12]}.log"
+    assert "standin: serving new" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+    again = run_module("container_upgrade", name=plain, state="returned", **STAYS)
+    assert again["changed"] is False, again
+
+    cleaned = run_module("container_upgrade", name=plain, state="cleaned", **STAYS)
+    assert cleaned["changed"] is True
+    assert bench.names(plain) == [plain]
+    assert run_module("container_upgrade", name=plain, state="cleaned", **STAYS)["changed"] is False
+
+
+def test_dying_replacement_is_taken_back(
+    bench: Any, rich: str, dying_image: str, run_module: Any, tmp_path: Path
+) -> None:
+    before = bench.inspect(rich)
+    result = run_module("container_upgrade", name=rich, image=dying_image, evidence_dir=str(tmp_path), **STAYS)
+    assert result["failed"] is True
+    assert "standin: cannot go on" in result["msg"]
+    assert "The old container is back and running" in result["msg"]
+    after = bench.inspect(rich)
+    assert after["Id"] == before["Id"] and after["State"]["Running"]
+    assert after["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
+    assert [name for name in bench.names(rich) if "-failed-" in name]
+    written = "".join(path.read_text() for path in tmp_path.iterdir())
+    assert "standin: cannot go on" in written and "hidden-value" not in written
+
+
+def test_refused_at_start_is_taken_back(bench: Any, rich: str, new_image: str, old_image: str, run_module: Any) -> None:
+    """Another container takes the fixed port in the moment in which the old one is stopped."""
+    before = bench.inspect(rich)
+    original = docker_engine.Engine.stop
+
+    def stop(self: Any, container: str, timeout: int, subject: str = "") -> None:
+        original(self, container, timeout, subject)
+        if container == before["Id"]:
+            bench.container(
+                "thief",
+                {
+                    "Image": old_image,
+                    "HostConfig": {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28931"}]}},
+                },
+            )
+
+    rename = docker_engine.Engine.rename
+
+    def rename_and_free(self: Any, container: str, name: str) -> None:
+        if container == before["Id"] and name == rich:
+            bench.api.remove_container(f"{bench.prefix}-thief", force=True, v=True)
+        rename(self, container, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker_engine.Engine, "stop", stop)
+        patch.setattr(docker_engine.Engine, "rename", rename_and_free)
+        result = run_module("container_upgrade", name=rich, image=new_image, **STAYS)
+    assert result["failed"] is True
+    assert "28931" in result["msg"] and "is back and running" in result["msg"]
+    after = bench.inspect(rich)
+    assert after["Id"] == before["Id"] and after["State"]["Running"]
+
+
+MUTATIONS = ("create", "connect", "put", "stop", "set_restart_policy", "rename", "start", "remove")
+
+
+def kill_after(patch: pytest.MonkeyPatch, calls: int) -> None:
+    """Let the module die right after its n-th call that changes anything."""
+    done = {"calls": 0}
+
+    def wrap(name: str) -> None:
+        original = getattr(docker_engine.Engine, name)
+
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            answer = original(self, *args, **kwargs)
+            done["calls"] += 1
+            if done["calls"] == calls:
+                raise Killed
+            return answer
+
+        patch.setattr(docker_engine.Engine, name, call)
+
+    for name in MUTATIONS:
+        wrap(name)
+
+
+def run_and_kill(run_module: Any, calls: int, **arguments: Any) -> bool:
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after(patch, calls)
+        try:
+            run_module("container_upgrade", **arguments, **STAYS)
+        except Killed:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_killed_anywhere_then_repaired(
+    bench: Any, rich: str, new_image: str, nets: List[str], run_module: Any, calls: int
+) -> None:
+    before = bench.inspect(rich)
+    assert run_and_kill(run_module, calls, name=rich, image=new_image)
+    result = run_module("container_upgrade", name=rich, image=new_image, **STAYS)
+    assert not result.get("failed"), result
+    after = bench.inspect(rich)
+    assert after["State"]["Running"] and after["Config"]["Image"] == new_image
+    assert after["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
+    assert bench.names(rich) == sorted([rich, f"{rich}-before-{before['Id'][:12]}"])
+    assert after["NetworkSettings"]["Networks"][nets[1]]["IPAddress"] == "172.31.252.10"
+    run_module("container_upgrade", name=rich, state="returned", **STAYS)
+    back = bench.inspect(rich)
+    assert back["Id"] == before["Id"] and back["State"]["Running"]
+    assert back["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
+
+
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_return_killed_anywhere_then_repaired(
+    bench: Any, plain: str, new_image: str, run_module: Any, calls: int
+) -> None:
+    before = bench.inspect(plain)
+    run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    run_and_kill(run_module, calls, name=plain, state="returned")
+    result = run_module("container_upgrade", name=plain, state="returned", **STAYS)
+    assert not result.get("failed"), result
+    back = bench.inspect(plain)
+    assert back["Id"] == before["Id"] and back["State"]["Running"]
+    assert back["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+def test_files_and_backup(bench: Any, plain: str, new_image: str, run_module: Any, tmp_path: Path) -> None:
+    source = tmp_path / "plugin.so"
+    source.write_bytes(b"new content")
+    identity = bench.inspect(plain)["Id"][:12]
+    run_module(
+        "container_upgrade",
+        name=plain,
+        image=new_image,
+        files=[{"src": str(source), "dest": "/opt/tyk-gateway/middleware/bundles/x/plugin.so", "mode": "0640"}],
+        backup_dir=str(tmp_path / "backup"),
+        backup_files=["/opt/tyk-gateway/tyk.conf"],
+        **STAYS,
+    )
+    folder = tmp_path / "backup" / f"{plain}-{identity}"
+    assert (folder / "files/opt/tyk-gateway/tyk.conf").read_text() == '{"listen_port": 8080}'
+    assert (folder / "container.json").stat().st_mode & 0o777 == 0o600
+    chunks, stat = bench.api.get_archive(plain, "/opt/tyk-gateway/middleware/bundles/x/plugin.so")
+    assert stat["size"] == len(b"new content") and stat["mode"] & 0o777 == 0o640
+    assert b"new content" in b"".join(chunks)
+
+
+def test_refuses_a_shared_middleware_volume(
+    bench: Any, old_image: str, new_image: str, run_module: Any, tmp_path: Path
+) -> None:
+    volume = bench.volume("shared") if len(bench.volumes) < 2 else bench.volumes[1]
+    config = {"Image": old_image, "HostConfig": {"Binds": [f"{volume}:/opt/middleware"]}}
+    name, other = bench.container("gw", config), bench.container("other", config)
+    (tmp_path / "a").write_text("a")
+    before = bench.inspect(name)["Id"]
+    files = [{"src": str(tmp_path / "a"), "dest": "/opt/middleware/a"}]
+    result = run_module("container_upgrade", name=name, image=new_image, files=files, **STAYS)
+    assert result["findings"][0]["code"] == "container-shared-volume"
+    assert other in result["msg"]
+    assert bench.inspect(name)["Id"] == before and bench.inspect(name)["State"]["Running"]
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        ({"name": "no-such-container"}, "container-missing", "no container named no-such-container"),
+        ({"image": "127.0.0.1:1/none/such:v1"}, "image-missing", "127.0.0.1:1/none/such:v1 cannot be had"),
+        ({"image": "tyk-upgrade-test-none/such:v1", "pull": "never"}, "image-missing", "pulling is switched off"),
+        ({"docker_host": "unix:///nonexistent/docker.sock"}, "engine-unreachable", "/nonexistent/docker.sock"),
+    ],
+)
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_refusals(
+    bench: Any,
+    plain: str,
+    new_image: str,
+    run_module: Any,
+    arguments: Dict[str, Any],
+    code: str,
+    words: str,
+    check_mode: bool,
+) -> None:
+    before = bench.inspect(plain)["State"]["StartedAt"]
+    result = run_module("container_upgrade", check_mode=check_mode, **{"name": plain, "image": new_image, **arguments})
+    assert result["failed"] is True
+    assert result["findings"][0]["code"] == code
+    assert words in result["msg"]
+    assert bench.inspect(plain)["State"]["StartedAt"] == before
+
+
+def test_refuses_a_container_that_removes_itself(bench: Any, old_image: str, new_image: str, run_module: Any) -> None:
+    name = bench.container("gw", {"Image": old_image, "HostConfig": {"AutoRemove": True}})
+    result = run_module("container_upgrade", name=name, image=new_image, **STAYS)
+    assert "--rm" in result["msg"]
+    assert bench.inspect(name)["State"]["Running"]
+
+
+def test_refuses_a_foreign_container_under_the_temporary_name(
+    bench: Any, plain: str, old_image: str, new_image: str, run_module: Any
+) -> None:
+    foreign = bench.container("gw-next", {"Image": old_image})
+    result = run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    assert foreign in result["msg"]
+    assert bench.inspect(foreign)["State"]["Running"]
