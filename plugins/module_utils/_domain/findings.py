@@ -34,13 +34,13 @@ CODES: Dict[str, str] = {
     "edition-mixed": "Gateways of different editions need builds of their own.",
     # gateways
     "gateway-unreachable": "The gateway did not answer.",
-    "gateway-version-unexplained": "The gateway runs a version that is neither where the fleet comes from nor the target.",
+    "gateway-version-unexplained": "The gateway runs neither the version that the fleet comes from nor the target.",
     "gateway-not-ready": "The gateway answers but is not ready to serve.",
     "gateway-redis": "The gateway reports that it has lost its Redis.",
     "gateway-rpc": "The gateway reports that it has lost its control plane.",
     "drift": "What runs is no longer what the plan was made from.",
     "liveness-duration": "The unit of liveness_check.check_duration differs between the two versions.",
-    "backup-missing": "The emergency backup of API definitions and policies is absent, stale or unreadable by the target.",
+    "backup-missing": "The emergency backup of API definitions is absent, stale or unreadable by the target.",
     # control plane
     "control-plane-older": "The control plane is older than the target of the data plane.",
     "control-plane-unconfirmed": "Nobody has confirmed which version the control plane runs.",
@@ -83,7 +83,7 @@ CODES: Dict[str, str] = {
     "store-unreachable": "The bundle store did not answer.",
     # paths
     "path-uncovered": "The published procedure does not cover this pair of versions.",
-    "cutover-unsupported": "The plugins cannot be moved between these two versions without a step that is not supported here.",
+    "cutover-unsupported": "Plugins cannot move between these two versions by any step that is supported here.",
     # pump
     "pump-backend": "The pump cannot log in to its back-end, or its backlog cannot be measured.",
     "pump-two": "More than one pump drains the same list.",

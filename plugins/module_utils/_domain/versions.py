@@ -128,7 +128,7 @@ def parse_wanted(value: object, subject: str = "tyk_target_version") -> Version:
             error(
                 "version-not-string",
                 subject,
-                f"{subject} was given as {_kind(value)} ({value!r}), not as text; as a number 5.10 and 5.1 are the same.",
+                f"{subject} was given as {_kind(value)}, not as text.",
                 f'Write all three numbers, in quotes: {subject}: "5.8.9".',
             )
         )
@@ -149,5 +149,5 @@ def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, (int, float)):
-        return "a number"
+        return f"a number ({value}; as numbers 5.10 and 5.1 are the same)"
     return "nothing" if value is None else f"a {type(value).__name__}"
