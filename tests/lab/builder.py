@@ -63,7 +63,7 @@ class Builder:
         command = [
             "mmdebstrap",
             "--variant=minbase",
-            "--aptopt=APT::Install-Recommends \"false\"",
+            '--aptopt=APT::Install-Recommends "false"',
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -94,7 +94,7 @@ class Builder:
             partial.unlink(missing_ok=True)
 
     def _import(self, archive: Path, ref: str) -> None:
-        repository, _, tag = ref.rpartition(":")
+        repository, dummy, tag = ref.rpartition(":")
         self.client.api.import_image_from_file(
             str(archive), repository=repository, tag=tag, changes=["ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
         )

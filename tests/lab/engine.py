@@ -176,7 +176,7 @@ class DockerEngine:
                 return False
             assert pid is not None
             os.kill(pid, signal.SIGTERM)
-            for _ in range(300):
+            for _second_tenth in range(300):
                 if not _alive(pid, "dockerd"):
                     break
                 time.sleep(0.1)
@@ -198,7 +198,7 @@ def _alive(pid: int | None, name: str = "") -> bool:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    command, _, rest = status.partition("(")[2].rpartition(")")
+    command, dummy, rest = status.partition("(")[2].rpartition(")")
     return rest.split()[0] != "Z" and (not name or command == name)
 
 
@@ -247,7 +247,9 @@ class Site:
             pools = (network.attrs.get("IPAM") or {}).get("Config") or []
             if [pool.get("Subnet") for pool in pools] == [subnet]:
                 return
-            raise LabError(f"A Docker network '{name}' with another subnet exists; remove it or choose another LAB_NAME.")
+            raise LabError(
+                f"A Docker network '{name}' with another subnet exists; remove it or choose another LAB_NAME."
+            )
         try:
             self.client.networks.create(
                 name,
@@ -311,7 +313,7 @@ class Site:
             raise LabError(f"{settings.container(wanted.role)} does not start: {error.explanation}") from error
         return self.client.containers.get(made["Id"])
 
-    def remove_containers(self, *, keep: Callable[[Any], bool] = lambda _: False) -> int:
+    def remove_containers(self, *, keep: Callable[[Any], bool] = lambda container: False) -> int:
         """Remove the lab's containers, kept old ones and left-over temporary ones included."""
         gone = 0
         for container in self.containers():

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -84,8 +83,8 @@ class Lab:
         kinds = {component: self._kind(component) for component in COMPONENTS}
         if kinds["gateway"] != kinds["compiler"]:
             raise LabError(
-                f"The gateway is '{kinds['gateway']}' and the plugin compiler is '{kinds['compiler']}', but a gateway loads only "
-                "plugins that its own compiler built. Choose both alike (LAB_GATEWAY, LAB_COMPILER)."
+                f"The gateway is '{kinds['gateway']}' and the plugin compiler is '{kinds['compiler']}', but a gateway "
+                "loads only plugins that its own compiler built. Choose both alike (LAB_GATEWAY, LAB_COMPILER)."
             )
         return kinds
 
@@ -119,7 +118,7 @@ class Lab:
     def _publish(self, local: str, ref: str, *, keep: bool) -> None:
         """Put an image into the lab's registry; ``keep``: leave it in the engine under that name too."""
         image = self.client.images.get(local)
-        path, _, tag = ref.partition("/")[2].rpartition(":")
+        path, dummy, tag = ref.partition("/")[2].rpartition(":")
         if self._registry_holds(path, tag) != image.id:
             image.tag(ref)
             for event in self.client.api.push(ref, stream=True, decode=True):
@@ -378,8 +377,8 @@ class Lab:
         started = time.monotonic()
         with locked(f"lab-{self.settings.name}"):
             self._up()
-        stand_ins = ", ".join(self.stand_in_names())
-        say(f"up after {time.monotonic() - started:.0f} s; entry {self.settings.local('entry')}; stand-ins: {stand_ins}")
+        say(f"up after {time.monotonic() - started:.0f} s; stand-ins: {', '.join(self.stand_in_names())}")
+        say(f"what clients call: {self.settings.local('entry')}")
         say(f"inventory: {self.settings.directory / 'inventory.yml'}")
 
     def _up(self) -> None:
@@ -425,7 +424,10 @@ class Lab:
 
     def _forget(self) -> None:
         """What an upgrade left in Redis, the bundle store, HAProxy, the control plane and beside the inventory."""
-        commands = {"redis": ["redis-cli", "flushall"], "bundles": ["find", "/srv/bundles", "-mindepth", "1", "-delete"]}
+        commands = {
+            "redis": ["redis-cli", "flushall"],
+            "bundles": ["find", "/srv/bundles", "-mindepth", "1", "-delete"],
+        }
         for role, command in commands.items():
             found = self.site.find(role)
             if found is not None and found.status == "running":

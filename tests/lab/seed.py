@@ -94,7 +94,7 @@ class Api:
                 "version_data": {
                     "not_versioned": True,
                     "default_version": "",
-                    "versions": {"Default": {"name": "Default", "expires": "", "use_extended_paths": True, "paths": {}}},
+                    "versions": {"Default": {"name": "Default", "use_extended_paths": True, "paths": {}}},
                 },
                 "proxy": {
                     "listen_path": self.listen_path,

@@ -88,7 +88,7 @@ class StandIns:
     # --- plugins -----------------------------------------------------------------------------------------------------
 
     def compile_plugin(self, image: str, version: str, name: str) -> bytes:
-        """What the compiler image makes of tests/lab/plugins/<name>, without a build id, as a first deployment has it."""
+        """What the compiler makes of tests/lab/plugins/<name> without a build id, as a first deployment has it."""
         key = digest(PLUGINS / name, self.builder.client.images.get(image).id)
         output = f"{name}_v{version}_linux_amd64.so"
 
@@ -110,7 +110,7 @@ class StandIns:
             if code != 0:
                 tail = "\n".join(container.logs(tail=25).decode(errors="replace").splitlines())
                 raise LabError(f"{image} did not compile {source.name} (exit code {code}):\n{tail}")
-            stream, _ = container.get_archive(f"/plugin-source/{output}")
+            stream, dummy = container.get_archive(f"/plugin-source/{output}")
             with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
                 member = archive.extractfile(output)
                 assert member is not None

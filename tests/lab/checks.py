@@ -1,0 +1,217 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | molecule | package``.
+
+Each prints what failed and ends with the exit code that says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import DockerEngine, install_packages, say
+from settings import ROOT, LabError, cache_dir
+
+BIN = Path(sys.executable).parent
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The tools of this Python environment first, then the system's; no version manager's shims."""
+    system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {
+        **os.environ,
+        "PATH": f"{BIN}:{system}",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
+        "ANSIBLE_NOCOLOR": "1",
+        "PY_COLORS": "0",
+        **extra,
+    }
+
+
+def call(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> bool:
+    print("+", " ".join(command), flush=True)
+    return subprocess.run(command, cwd=cwd, env=env or environment(), check=False).returncode == 0  # noqa: S603
+
+
+def lint() -> bool:
+    """Run all four, so that one sitting shows everything."""
+    return all([ruff(), mypy(), yamllint(), ansible_lint(), changelog()])
+
+
+def ruff() -> bool:
+    return call(str(BIN / "ruff"), "check", "plugins", "tests")
+
+
+def mypy() -> bool:
+    modules = "ansible_collections/tyk/upgrade/plugins/module_utils"
+    return call(
+        str(BIN / "mypy"),
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        "--cache-dir",
+        str(ROOT / "build" / "mypy"),
+        modules,
+        cwd=ROOT / "build" / "collections",
+        env=environment(MYPYPATH=str(ROOT / "build" / "collections")),
+    )
+
+
+def yamllint() -> bool:
+    return call(str(BIN / "yamllint"), "--strict", ".")
+
+
+def ansible_lint() -> bool:
+    return call(str(BIN / "ansible-lint"), "--offline", "--profile=production", "-q")
+
+
+def changelog() -> bool:
+    return call(str(BIN / "antsibull-changelog"), "lint")
+
+
+def copy_of_checkout(parent: Path) -> Path:
+    """What git knows or would know of, in a real ansible_collections tree: ansible-test does not follow links."""
+    target = parent / "ansible_collections" / "tyk" / "upgrade"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source = ROOT / name
+        if not source.is_file():
+            continue
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target / name, follow_symlinks=False)
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=target, check=True, stdout=subprocess.DEVNULL)
+    return target
+
+
+GET_PIP = '''"""Installs pip from what Python itself carries; for machines that reach a package index only."""
+import subprocess
+import sys
+
+# A process of its own: ensurepip's API blanks pip's configuration.
+subprocess.check_call([sys.executable, "-m", "ensurepip"])
+arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+'''
+
+
+def sanity() -> bool:
+    """ansible-test sanity on the Python that runs it, in a copy of the checkout."""
+    home = cache_dir() / "ansible-test"
+    for version in ("24_2", "24_3_1", "25_0", "25_1", "25_2", "25_3"):
+        script = home / ".ansible" / "test" / "cache" / f"get_pip_{version}.py"
+        if not script.exists():
+            script.parent.mkdir(parents=True, exist_ok=True)
+            script.write_text(GET_PIP)
+    if shutil.which("git") is None:
+        install_packages("git")
+    work = ROOT / "build" / "sanity"
+    shutil.rmtree(work, ignore_errors=True)
+    copy = copy_of_checkout(work)
+    tests = ["sanity", "--python", "default", "--color", "no", "--truncate", "0"]
+    done = call(str(BIN / "ansible-test"), *tests, cwd=copy, env=environment(HOME=str(home)))
+    shutil.rmtree(work, ignore_errors=True)
+    return done
+
+
+def units() -> bool:
+    """Includes the tests that want an engine when one answers or can be started."""
+    try:
+        DockerEngine.ensure().close()
+    except LabError as error:
+        say(f"tests that want a Docker engine are skipped: {error}")
+    return pytest("tests/unit", "-n", "2", "--dist", "loadfile")
+
+
+def pytest(*arguments: str) -> bool:
+    folder = cache_dir() / "pytest"
+    return call(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        f"cache_dir={folder}",
+        *arguments,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+    )
+
+
+def conformance() -> bool:
+    return call(sys.executable, str(ROOT / "tests" / "lab" / "conform.py"))
+
+
+def refusals() -> bool:
+    return pytest("tests/refusals")
+
+
+def parity() -> bool:
+    return pytest("tests/checkmode")
+
+
+def molecule() -> bool:
+    return call(
+        str(BIN / "molecule"),
+        "test",
+        "-s",
+        "upgrade_docker",
+        cwd=ROOT / "extensions",
+        env=environment(ANSIBLE_CONFIG=""),
+    )
+
+
+def package() -> bool:
+    """The tarball, installed with nothing but meta, plugins, roles and playbooks left, still knows its plugins."""
+    with tempfile.TemporaryDirectory(prefix="tyk-upgrade-package-") as folder:
+        work = Path(folder)
+        source = copy_of_checkout(work / "source")
+        shutil.rmtree(source / ".git")
+        galaxy = str(BIN / "ansible-galaxy")
+        env = environment(ANSIBLE_CONFIG="", ANSIBLE_COLLECTIONS_PATH=str(work / "installed"))
+        if not call(galaxy, "collection", "build", "--output-path", str(work), str(source), env=env):
+            return False
+        tarball = next(work.glob("*.tar.gz"))
+        install = ("collection", "install", str(tarball), "-p", str(work / "installed"), "--offline", "--no-deps")
+        if not call(galaxy, *install, env=env):
+            return False
+        installed = work / "installed" / "ansible_collections" / "tyk" / "upgrade"
+        for entry in installed.iterdir():
+            if entry.name not in ("meta", "plugins", "roles", "playbooks", "MANIFEST.json", "FILES.json"):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        playbook = ("--syntax-check", "-i", "localhost,", "tyk.upgrade.hybrid_upgrade")
+        modules = [f"tyk.upgrade.{path.stem}" for path in sorted((installed / "plugins" / "modules").glob("[!_]*.py"))]
+        return call(str(BIN / "ansible-doc"), "-j", *modules, env={**env, "ANSIBLE_PAGER": "cat"}, cwd=work) and call(
+            str(BIN / "ansible-playbook"), *playbook, env=env, cwd=work
+        )
+
+
+CHECKS: dict[str, Callable[[], bool]] = {
+    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, molecule, package)
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("check", choices=sorted(CHECKS))
+    try:
+        return 0 if CHECKS[parser.parse_args().check]() else 1
+    except LabError as error:
+        print(f"checks: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
