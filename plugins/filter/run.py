@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation, pipeline, probes
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation, outcome, pipeline, probes
 
 
 def host_settings(hosts: List[str], hostvars: Mapping[str, Any], names: Mapping[str, str]) -> List[Dict[str, Any]]:
@@ -83,15 +83,33 @@ def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: L
     return pipeline.bundle_files(bundle, plan, compiled)
 
 
+def bundle_changes(apis: List[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """The APIs that move, as api_definition_patch takes them."""
+    return pipeline.bundle_changes(apis)
+
+
+def failure_message(result: Mapping[str, Any]) -> str:
+    """What a failed task said, as one text."""
+    return outcome.message(result)
+
+
+def failure_findings(result: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The error findings of a failed task."""
+    return outcome.findings(result)
+
+
 class FilterModule:
     """The collection's filters."""
 
     def filters(self) -> Dict[str, Callable[..., Any]]:
         """Name → function, as Ansible asks for them."""
         return {
+            "bundle_changes": bundle_changes,
             "bundle_files": bundle_files,
             "compile_builds": compile_builds,
             "compiler_images": compiler_images,
+            "failure_findings": failure_findings,
+            "failure_message": failure_message,
             "host_settings": host_settings,
             "load_checks": load_checks,
             "observed_state": observed_state,

@@ -66,3 +66,16 @@ def gateway_images(plan: Mapping[str, Any]) -> Dict[str, str]:
         images[str(gateway["from"])] = str(gateway["image_from"])
         images[str(gateway["to"])] = str(gateway["image_to"])
     return images
+
+
+def bundle_changes(apis: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """What api_definition_patch takes: each API with the bundle it shall name, and what it must still be like."""
+    return [
+        {
+            "id": str(api["id"]),
+            "bundle": str(api["to_bundle"]),
+            "expect_bundle": str(api["from_bundle"]),
+            "expect_digest": str(api["digest"]),
+        }
+        for api in apis
+    ]
