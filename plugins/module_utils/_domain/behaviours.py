@@ -1,0 +1,149 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What gateways do that differs by version and matters to an upgrade.
+
+Release lines are independent: what came with 5.4.0 may have been carried back to 5.3.1 and 5.0.12 but never to 5.2. So
+each behaviour states its ranges in full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Tuple, Union
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version, as_version
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Something that gateways of these versions do."""
+
+    name: str
+    versions: str
+    meaning: str
+    source: str
+
+
+BEHAVIOURS: Tuple[Behaviour, ...] = (
+    Behaviour(
+        "skips-unloadable-plugin",
+        "<4.0.13 | >=4.1.0, <5.0.1",
+        "A hook whose plugin cannot be loaded is skipped and the request goes on; elsewhere it is answered with 500.",
+        "v4.3.8:gateway/mw_go_plugin.go:184-186; 3.x is taken to behave as 4.0.0",
+    ),
+    Behaviour(
+        "serves-without-bundle",
+        "<5.0.12 | >=5.1.0, <5.3.1",
+        "An API whose bundle cannot be fetched or verified is served without its plugins.",
+        "v5.3.0:gateway/coprocess_bundle.go:330-336",
+    ),
+    Behaviour(
+        "drops-api-without-bundle",
+        ">=5.0.12, <5.1.0 | >=5.3.1",
+        "An API whose bundle cannot be fetched or verified is not served: 404.",
+        "v5.14.0:gateway/api_definition.go:344-347,756-759",
+    ),
+    Behaviour(
+        "limits-download",
+        ">=4.0.11, <4.1.0 | >=4.3.2",
+        "Downloading a bundle may take 5 seconds in all, body included; five tries.",
+        "v5.14.0:gateway/coprocess_bundle.go:202-224,357-375",
+    ),
+    Behaviour(
+        "verifies-existing-bundle",
+        ">=5.8.7, <5.8.11 | >=5.10.1, <5.11.1",
+        "A bundle that is already unpacked is verified at every load; since 5.8.11 and 5.11.1 only if it is signed.",
+        "v5.8.7:gateway/coprocess_bundle.go, v5.8.11:gateway/coprocess_bundle.go",
+    ),
+    Behaviour(
+        "keeps-bundle-by-name",
+        ">=3.2.3, <4.0.0 | >=4.0.1",
+        "A bundle is unpacked to the MD5 of its name; before, to that of its name behind the API's id.",
+        "git diff v4.0.0 v4.0.1 -- gateway/coprocess_bundle.go",
+    ),
+    Behaviour(
+        "respects-disabled-bundle",
+        ">=5.0.0",
+        "custom_middleware_bundle_disabled and the disabled of a hook are heeded.",
+        "v5.0.0:apidef/api_definitions.go",
+    ),
+    Behaviour(
+        "has-oas-plugins",
+        ">=5.0.0",
+        "OAS API definitions can name a bundle.",
+        "v5.0.3:apidef/oas/middleware.go:42,188-265",
+    ),
+    Behaviour(
+        "can-load-plugin",
+        ">=5.0.0",
+        "The command 'tyk plugin load' tells whether this gateway loads a plugin.",
+        "v5.0.0:cli/plugin/plugin.go",
+    ),
+    Behaviour(
+        "reloads-blocking",
+        ">=4.0.1",
+        "GET /tyk/reload?block=true answers when the reload is done.",
+        "v4.0.1:gateway/api.go",
+    ),
+    Behaviour(
+        "has-readiness",
+        ">=5.8.3",
+        "GET /ready tells whether Redis is there and one reload has succeeded.",
+        "v5.8.3:gateway/health_check.go",
+    ),
+    Behaviour(
+        "fails-liveness",
+        "==5.8.3 | >=5.8.6, <=5.8.12 | ==5.9.0",
+        "GET /hello answers 503 when a critical check fails; elsewhere always 200.",
+        "gateway/health_check.go of each tag",
+    ),
+    Behaviour(
+        "waits-for-requests",
+        ">=5.8.3",
+        "SIGTERM lets running requests end, for up to 30 seconds; before, they are cut.",
+        "v5.8.3:gateway/server.go (graceful_shutdown_timeout_duration)",
+    ),
+    Behaviour(
+        "counts-liveness-in-nanoseconds",
+        ">=5.4.0",
+        "A plain number in liveness_check.check_duration is nanoseconds; before, seconds.",
+        "v5.3.0:config/config.go against v5.8.0",
+    ),
+    Behaviour(
+        "wraps-api-definitions",
+        ">=4.1.0",
+        "Definitions come from the control plane, and lie in the emergency backup, in the form that holds OAS too.",
+        "v4.1.0:gateway/rpc_storage_handler.go (LoadOAS)",
+    ),
+)
+
+_BY_NAME: Dict[str, Behaviour] = {behaviour.name: behaviour for behaviour in BEHAVIOURS}
+
+
+def behaves(version: Union[str, Version], name: str) -> bool:
+    """Whether gateways of this version show the behaviour. Raises KeyError for a name that is not in the table."""
+    return as_version(version).satisfies(_BY_NAME[name].versions)
+
+
+def fail_open(version: Union[str, Version]) -> bool:
+    """Whether a request may get past a plugin that is not there, so that a 200 proves nothing."""
+    return behaves(version, "skips-unloadable-plugin") or behaves(version, "serves-without-bundle")
+
+
+def failing_download_fatal(version: Union[str, Version]) -> bool:
+    """Whether an API vanishes (404) when its bundle cannot be fetched or verified."""
+    return behaves(version, "drops-api-without-bundle")
+
+
+def can_plugin_load(version: Union[str, Version]) -> bool:
+    """Whether the image itself can tell if it loads a plugin."""
+    return behaves(version, "can-load-plugin")
+
+
+def backup_readable(writer: Union[str, Version], reader: Union[str, Version]) -> bool:
+    """Whether an emergency backup written by one version can be read by another.
+
+    A reader of 4.1.0 or later crashes on a backup of the older form (seen: 4.0.16 to 4.3.8, 5.3.0 and 5.8.9).
+    """
+    return behaves(writer, "wraps-api-definitions") or not behaves(reader, "wraps-api-definitions")
