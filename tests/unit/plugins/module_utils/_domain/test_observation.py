@@ -1,0 +1,64 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was observed becomes the state, and nothing that could not be looked at is forgotten."""
+
+from __future__ import annotations
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation
+
+LIVE = {"name": "gw1", "reachable": True, "version": "5.3.0", "waiting_for": []}
+CONTAINER = {
+    "found": True,
+    "running": True,
+    "repository": "tykio/tyk-gateway",
+    "tag": "v5.3.0",
+    "image_id": "sha256:1",
+    "edition": "ce",
+    "os": "linux",
+    "arch": "arm64",
+}
+
+
+def test_a_gateway_is_what_runs():
+    seen = observation.gateway("gw1", {"gateway_container": "tyk"}, LIVE, CONTAINER)
+    assert (seen["version"], seen["ready"], seen["arch"], seen["container"]) == ("5.3.0", True, "arm64", "tyk")
+    assert seen["target_repository"] == "tykio/tyk-gateway"
+
+
+def test_the_user_may_name_another_repository_for_the_target():
+    seen = observation.gateway("gw1", {"gateway_image": "mirror/tyk-gateway"}, LIVE, CONTAINER)
+    assert (seen["repository"], seen["target_repository"]) == ("tykio/tyk-gateway", "mirror/tyk-gateway")
+
+
+def test_a_gateway_that_still_waits_is_not_ready():
+    assert not observation.gateway("gw1", {}, dict(LIVE, waiting_for=["redis"]), CONTAINER)["ready"]
+
+
+def test_a_gateway_that_was_not_seen_is_unreachable_and_has_no_version():
+    seen = observation.gateway("gw1", {}, None, None)
+    assert (seen["reachable"], seen["ready"], seen["version"]) == (False, False, None)
+
+
+def test_a_pump_has_the_version_of_its_tag():
+    assert observation.pump("p", {}, dict(CONTAINER, tag="v1.9.0"))["version"] == "1.9.0"
+    assert observation.pump("p", {}, dict(CONTAINER, tag="latest"))["version"] == "latest"
+    assert observation.pump("p", {}, None)["version"] is None
+
+
+def test_a_bundle_without_manifest_was_not_found():
+    assert not observation.bundle("b.zip", None)["found"]
+    seen = observation.bundle(
+        "b.zip", {"manifest": {"file_list": []}, "files": [{"name": "a"}], "checksum_ok": True, "sha256": "x"}
+    )
+    assert seen["found"] and seen["checksum_ok"] and seen["files"] == [{"name": "a"}]
+
+
+def test_only_containers_that_were_found_are_taken():
+    hostvars = {
+        "gw1": {"seen": {"containers": [CONTAINER]}},
+        "gw2": {"seen": {"containers": [{"found": False}]}},
+        "gw3": {"seen": {"unreachable": True}},
+        "gw4": {},
+    }
+    assert observation.containers_by_host(hostvars, ["gw1", "gw2", "gw3", "gw4"], "seen") == {"gw1": CONTAINER}

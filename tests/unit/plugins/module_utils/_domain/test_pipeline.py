@@ -1,0 +1,80 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan becomes what each step of the plugin pipeline takes."""
+
+from __future__ import annotations
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import pipeline
+
+
+def build(plugin, version, build_id, bundle):
+    return {
+        "plugin": plugin,
+        "version": version,
+        "goos": "linux",
+        "goarch": "amd64",
+        "edition": "ce",
+        "build_id": build_id,
+        "file": f"{plugin}_v{version}_linux_amd64.so",
+        "image": f"compiler:v{version}",
+        "compiler_id": "sha256:c",
+        "source": f"/src/{plugin}",
+        "source_digest": "d",
+        "bundle": bundle,
+    }
+
+
+PLAN = {
+    "builds": [
+        build("A", "5.3.0", "t1", "one.zip"),
+        build("A", "5.8.9", "t1", "one.zip"),
+        build("A", "5.3.0", "t2", "two.zip"),
+        build("B", "5.3.0", "t2", "two.zip"),
+    ],
+    "bundles": [
+        {"name": "one.zip", "symbols": {"A_v5.3.0_linux_amd64.so": ["Add"], "A_v5.8.9_linux_amd64.so": ["Add"]}},
+        {"name": "two.zip", "symbols": {"A_v5.3.0_linux_amd64.so": ["Add"], "B_v5.3.0_linux_amd64.so": ["Check"]}},
+    ],
+    "gateways": [{"from": "5.3.0", "to": "5.8.9", "image_from": "gw:v5.3.0", "image_to": "gw:v5.8.9"}],
+}
+COMPILED = [dict(entry, path=f"/out/{entry['build_id']}/{entry['file']}") for entry in PLAN["builds"]]
+
+
+def test_a_build_holds_what_the_compiler_needs_and_no_more():
+    first = pipeline.builds(PLAN)[0]
+    assert set(first) == set(pipeline.BUILD_KEYS)
+    assert first["image"] == "compiler:v5.3.0"
+
+
+def test_all_builds_of_one_version_are_loaded_together():
+    checks = pipeline.load_checks(PLAN, COMPILED, pipeline.gateway_images(PLAN))
+    assert [(check["image"], len(check["files"])) for check in checks] == [("gw:v5.3.0", 3), ("gw:v5.8.9", 1)]
+    assert checks[0]["files"][0] == {"path": "/out/t1/A_v5.3.0_linux_amd64.so", "symbols": ["Add"]}
+
+
+def test_a_bundle_takes_its_own_build_of_a_plugin_that_two_bundles_hold():
+    files = pipeline.bundle_files({"name": "two.zip"}, PLAN, COMPILED)
+    assert [entry["path"] for entry in files] == ["/out/t2/A_v5.3.0_linux_amd64.so", "/out/t2/B_v5.3.0_linux_amd64.so"]
+
+
+def test_a_named_compiler_wins_over_the_repository():
+    assert pipeline.compilers(["5.3.0", "5.8.9"], "c", {"5.8.9": "other:x"}) == [
+        {"version": "5.3.0", "image": "c:v5.3.0"},
+        {"version": "5.8.9", "image": "other:x"},
+    ]
+
+
+def test_a_relative_source_is_relative_to_the_project():
+    plugins = [{"name": "A", "source": "plugins/A"}, {"name": "B", "source": "/abs/B"}, {"name": "C", "artifacts": {}}]
+    assert pipeline.sources(plugins, "/project") == [
+        {"name": "A", "path": "/project/plugins/A"},
+        {"name": "B", "path": "/abs/B"},
+    ]
+
+
+def test_a_switch_says_what_it_expects_to_find():
+    api = {"id": "a", "name": "n", "kind": "oas", "from_bundle": "old.zip", "to_bundle": "new.zip", "digest": "d"}
+    assert pipeline.bundle_changes([api]) == [
+        {"id": "a", "bundle": "new.zip", "expect_bundle": "old.zip", "expect_digest": "d"}
+    ]
