@@ -17,7 +17,10 @@ import uuid
 from dataclasses import dataclass
 from typing import IO, Any, Mapping, Optional, Tuple
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import digest_of_path, flat_name_problem
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import (
+    digest_of_path,
+    flat_name_problem,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import (
     Answer,

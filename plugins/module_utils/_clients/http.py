@@ -221,7 +221,7 @@ class HttpClient:
         return self._session.request(
             method,
             url,
-            headers=dict(headers or {}),
+            headers={str(name): str(value) for name, value in (headers or {}).items()},
             data=body,
             json=json_body,
             params=params,

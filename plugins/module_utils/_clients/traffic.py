@@ -219,23 +219,17 @@ def _example(numbers: Mapping[str, Any], verdicts: Sequence[str]) -> str:
     return ""
 
 
-def once(http: HttpClient, targets: Sequence[Target], count: int, workers: int) -> Tuple[Dict[str, Any], List[Outcome]]:
-    """Send every target count times; returns the numbers and the last outcome of each target."""
+def once(http: HttpClient, targets: Sequence[Target], count: int, workers: int) -> Dict[str, Any]:
+    """Send every target count times, one after another, different targets side by side; returns the numbers."""
     tally = Tally()
 
-    def repeat(target: Target) -> Outcome:
-        worst: Optional[Outcome] = None
+    def repeat(target: Target) -> None:
         for _unused in range(count):
-            outcome = ask(http, target)
-            tally.add(outcome)
-            if worst is None or worst.verdict == PASSED:
-                worst = outcome
-        assert worst is not None
-        return worst
+            tally.add(ask(http, target))
 
     with ThreadPoolExecutor(max_workers=max(1, min(workers, len(targets)))) as pool:
-        outcomes = list(pool.map(repeat, targets))
-    return tally.numbers(), outcomes
+        list(pool.map(repeat, targets))
+    return tally.numbers()
 
 
 class Stream:

@@ -1,0 +1,172 @@
+#!/usr/bin/python
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: analytics_info
+short_description: Measure what waits in the Redis of a Tyk data plane
+version_added: 0.1.0
+author:
+  - tyk.upgrade contributors (@tyk-upgrade)
+description:
+  - Counts the analytics records that wait for the pump, and lists the gateways' emergency backup of API definitions and
+    policies.
+  - A list of records expires as a whole some time after it was created (60 s by default), whatever is added to it
+    meanwhile. So a pump must not be out for longer than RV(lists[].ttl) says.
+extends_documentation_fragment:
+  - tyk.upgrade.attributes
+  - tyk.upgrade.attributes.info_module
+options:
+  redis_url:
+    description: The data plane's Redis, as C(redis://user:password@host:6379/0), C(rediss://...) or C(unix://...).
+    type: str
+    required: true
+  prefixes:
+    description: What the keys of analytics lists start with.
+    type: list
+    elements: str
+    default: [analytics-tyk-system-analytics]
+  timeout:
+    description: Seconds to wait for one answer.
+    type: float
+    default: 5
+  validate_certs:
+    description: Whether the TLS certificate is verified.
+    type: bool
+    default: true
+  ca_path:
+    description: A file with CA certificates in PEM format that are trusted instead of the system's.
+    type: path
+requirements:
+  - redis (the Python library)
+"""
+
+EXAMPLES = r"""
+- name: Measure the backlog
+  tyk.upgrade.analytics_info:
+    redis_url: "{{ tyk_redis_url }}"
+  register: tyk_backlog
+  delegate_to: localhost
+
+- name: Wait until the pump has taken everything
+  tyk.upgrade.analytics_info:
+    redis_url: "{{ tyk_redis_url }}"
+  register: tyk_backlog
+  until: tyk_backlog.backlog == 0
+  retries: 30
+  delay: 1
+"""
+
+RETURN = r"""
+lists:
+  description: The lists of analytics records, sorted by key. Keys of another type are not listed.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    key:
+      description: The Redis key.
+      type: str
+      sample: analytics-tyk-system-analytics
+    length:
+      description: How many records wait in it.
+      type: int
+    ttl:
+      description: Seconds until the whole list expires. None when it does not.
+      type: int
+backlog:
+  description: How many records wait, in all lists together.
+  returned: always
+  type: int
+backups:
+  description: The keys of the emergency backup, sorted.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    key:
+      description: The Redis key.
+      type: str
+      sample: "rpc:node-definition-backup:"
+    exists:
+      description: Always V(true); a backup that does not exist is a finding.
+      type: bool
+    bytes:
+      description: Its size.
+      type: int
+findings:
+  description: What is wrong.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.redis_data_plane import (
+    ANALYTICS_PREFIX,
+    DEFINITION_BACKUP,
+    POLICY_BACKUP,
+    REDIS_IMPORT_ERROR,
+    Backup,
+    DataPlaneRedis,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts, warning
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, hide_url, require
+
+
+def argument_spec() -> Dict[str, Any]:
+    return {
+        "redis_url": {"type": "str", "required": True, "no_log": True},
+        "prefixes": {"type": "list", "elements": "str", "default": [ANALYTICS_PREFIX]},
+        "timeout": {"type": "float", "default": 5.0},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_path": {"type": "path"},
+    }
+
+
+def backup_findings(name: str, backups: List[Backup]) -> List[Finding]:
+    found = []
+    for prefix, what in ((DEFINITION_BACKUP, "API definitions"), (POLICY_BACKUP, "policies")):
+        held = [backup for backup in backups if backup.key.startswith(prefix) and backup.bytes > 0]
+        if not held:
+            found.append(
+                warning(
+                    "backup-missing",
+                    name,
+                    f"Redis at {name} holds no emergency backup of {what} (no key {prefix}...), so a gateway that restarts "
+                    "while the control plane is away serves nothing.",
+                    "Reload a gateway; versions up to 5.3.0 write the backup at a reload only, not at the first load.",
+                )
+            )
+    return found
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    params = module.params
+    require(module, "redis", REDIS_IMPORT_ERROR)
+    hide_url(module, params["redis_url"])
+    try:
+        client = DataPlaneRedis(params["redis_url"], params["timeout"], params["ca_path"], params["validate_certs"])
+        lists = client.analytics(params["prefixes"])
+        backups = client.backups()
+        client.close()
+    except ClientError as problem:
+        fail(module, problem)
+    module.exit_json(
+        changed=False,
+        lists=[{"key": entry.key, "length": entry.length, "ttl": entry.ttl} for entry in lists],
+        backlog=sum(entry.length for entry in lists),
+        backups=[{"key": backup.key, "exists": True, "bytes": backup.bytes} for backup in backups],
+        findings=to_dicts(backup_findings(client.name, backups)),
+    )
+
+
+if __name__ == "__main__":
+    main()
