@@ -71,6 +71,7 @@ def build(settings: Settings, repositories: dict[str, str]) -> dict[str, Any]:
         "tyk_max_unavailable": 1,
         "tyk_on_failure": "halt",
         "tyk_journal_dir": str(directory / "journal"),
+        "tyk_backup_dir": str(directory / "backups"),
         "tyk_report_dir": str(directory / "report"),
     }
     gateways = {

@@ -293,7 +293,7 @@ class Lab:
             if self.http.get(url, timeout=30).content != data:
                 self.http.put(url, data=data, timeout=60).raise_for_status()
 
-    def _dashboard_apis(self) -> dict[str, dict[str, Any]]:
+    def dashboard_apis(self) -> dict[str, dict[str, Any]]:
         answer = self.http.get(
             f"{self.settings.local('dashboard')}/api/apis",
             params={"p": "-1"},
@@ -391,13 +391,17 @@ class Lab:
         self._wait("bundles", self.settings.local("bundles") + "/")
         self._wait("controlplane", f"{self.settings.local('meter')}/health")
         self._upload_bundles(bundles)
-        if set(self._dashboard_apis()) != {api.id for api in seed.APIS}:
+        if set(self.dashboard_apis()) != {api.id for api in seed.APIS}:
             self._seed()
         for role in (*GATEWAYS, "pump", "haproxy"):
             self._ensure(role, images)
         self._write_description()
         say("waiting until every API answers right")
         self._wait_ready()
+
+    def exists(self) -> bool:
+        """Whether anything of the lab is there."""
+        return DockerEngine.answers() and bool(self.site.containers())
 
     def pristine(self) -> bool:
         """Whether everything is as after a fresh ``up``."""
@@ -410,7 +414,7 @@ class Lab:
         first = {name: self.ref("gateway", FROM_VERSION) for name in GATEWAYS} | {"pump": self.ref("pump", PUMP_FROM)}
         if any(running[self.settings.container(role)].attrs["Config"]["Image"] != ref for role, ref in first.items()):
             return False
-        used = {api_id: _bundle_of(item) for api_id, item in self._dashboard_apis().items()}
+        used = {api_id: _bundle_of(item) for api_id, item in self.dashboard_apis().items()}
         return used == {api.id: api.bundle for api in seed.APIS}
 
     def reset(self) -> None:
@@ -438,7 +442,7 @@ class Lab:
                 found.remove(force=True)
         with contextlib.suppress(docker.errors.NotFound):
             self.client.volumes.get(self.settings.container("data")).remove(force=True)
-        for name in ("journal", "report", "work"):
+        for name in ("journal", "report", "backups"):
             shutil.rmtree(self.settings.directory / name, ignore_errors=True)
 
     def down(self) -> None:

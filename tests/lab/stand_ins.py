@@ -19,6 +19,19 @@ COMPILER = LAB / "compiler"
 PLUGINS = LAB / "plugins"
 
 
+def sources(folder: Path) -> list[str]:
+    """Names and contents of what goes into a Go build; tests and texts do not change the outcome."""
+    files = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in (".go", ".mod", ".sum", ".sh")
+    ]
+    return [
+        part
+        for path in files
+        if not path.name.endswith("_test.go")
+        for part in (str(path.relative_to(folder)), digest(path))
+    ]
+
+
 class StandIns:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
@@ -27,8 +40,8 @@ class StandIns:
 
     def program(self, name: str, version: str = "") -> Path:
         """A static binary of tests/lab/services/cmd; ``version`` is what it claims to be."""
-        ldflags = "-s -w" + (f" -X main.version={version}" if version else "")
-        key = digest(SERVICES, name, ldflags, GO_TOOLS)
+        ldflags = "-s -w" + (f" -X main.version=v{version}" if version else "")
+        key = digest(name, ldflags, GO_TOOLS, *sources(SERVICES))
 
         def build(folder: Path) -> None:
             environment = {**self.builder.go_environment(GO_TOOLS), "CGO_ENABLED": "0"}
