@@ -20,7 +20,7 @@ description:
     old container's id is not copied.
   - The old container stays, stopped and with restart policy V(no), as C(<name>-before-<id>), for an instant return.
   - If anything fails, the old container is running again under its name before the module fails.
-  - If the module was killed halfway, the next run (with any O(state)) puts the old container back first.
+  - If the module was killed halfway, the next run (with any O(state) but V(staged)) puts the old container back first.
 attributes:
   check_mode:
     support: full
@@ -43,15 +43,16 @@ options:
   state:
     description:
       - V(present) makes the container run O(image).
+      - V(staged) pulls O(image), so that V(present) later costs one restart only. The container is not touched.
       - V(returned) puts the container back that was replaced last. The one that replaced it is stopped and kept as
         C(<name>-failed-<id>).
       - V(cleaned) removes what earlier replacements kept. Volumes are never removed.
     type: str
-    choices: [present, returned, cleaned]
+    choices: [present, staged, returned, cleaned]
     default: present
   image:
     description:
-      - Full reference of the new image. Required if O(state=present).
+      - Full reference of the new image. Required if O(state=present) or O(state=staged).
       - If the container already runs an image with the same id, nothing is done.
     type: str
   pull:
@@ -243,7 +244,7 @@ def main() -> None:
     run_engine_module(
         {
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "returned", "cleaned"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "staged", "returned", "cleaned"], "default": "present"},
             "image": {"type": "str"},
             "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
             "stop_timeout": {"type": "int", "default": 60},
@@ -264,7 +265,7 @@ def main() -> None:
             "evidence_dir": {"type": "path"},
         },
         upgrade,
-        required_if=[("state", "present", ["image"])],
+        required_if=[("state", "present", ["image"]), ("state", "staged", ["image"])],
     )
 
 

@@ -66,6 +66,12 @@ options:
       - Seconds to wait. At the deadline the module fails and says what it waited for.
     type: float
     default: 60
+  quiet:
+    description:
+      - With O(state=drained), seconds to go on watching after the last request has ended, so that a gateway can send
+        its analytics before it is stopped. A request that comes after all starts the wait again.
+    type: float
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -175,6 +181,17 @@ def wait_for(balancer: HAProxy, name: str, state: str, timeout: float) -> None:
     )
 
 
+def stay_quiet(balancers: List[HAProxy], name: str, quiet: float, deadline: float) -> None:
+    """Wait until nothing has run on the server for `quiet` seconds."""
+    since = time.monotonic()
+    while time.monotonic() - since < quiet:
+        time.sleep(0.1)
+        if not all(one.server(name).drained for one in balancers):
+            for one in balancers:
+                wait_for(one, name, "drained", max(0.0, deadline - time.monotonic()))
+            since = time.monotonic()
+
+
 def work(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     name, state = params["server"], params["state"]
@@ -192,6 +209,8 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
         if state != "info":
             for one in balancers:
                 wait_for(one, name, state, max(0.0, params["wait_timeout"] - (time.monotonic() - started)))
+        if state == "drained":
+            stay_quiet(balancers, name, params["quiet"], started + params["wait_timeout"])
         after = [member(one, name) for one in balancers]
     return {
         "changed": bool(todo),
@@ -228,6 +247,7 @@ def main() -> None:
             "server": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["drained", "ready", "info"], "default": "info"},
             "wait_timeout": {"type": "float", "default": 60},
+            "quiet": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )

@@ -117,6 +117,19 @@ class Replacement:
             self._replace(container, current, family)
         return self.outcome
 
+    def staged(self) -> Outcome:
+        """The wanted image is in the engine; the container is not touched."""
+        family = self.family()
+        current = family.current
+        if current is None and not repair_steps(family):
+            raise self._missing()
+        if current is not None:
+            self.outcome.old = self.outcome.new = _summary(self.name, current)
+            self._wanted_image(self.engine.container(current.id))
+        elif not self.settings.check_mode:
+            self._wanted_image({})
+        return self.outcome
+
     def returned(self) -> Outcome:
         """The container that was replaced last is back under its name and runs."""
         family, current = self._repaired()
@@ -198,15 +211,18 @@ class Replacement:
             started = [step.id for step in steps if step.verb == "start"]
             current = next((one for one in self._members(family) if one.id in started), current)
         if current is None:
-            raise ContainerGone(
-                error(
-                    "container-missing",
-                    self.name,
-                    f"There is no container named {self.name} in the engine at {self.engine.address}.",
-                    "Check the name; an existing container is needed, for its settings are what is kept.",
-                )
-            )
+            raise self._missing()
         return family, current
+
+    def _missing(self) -> ContainerGone:
+        return ContainerGone(
+            error(
+                "container-missing",
+                self.name,
+                f"There is no container named {self.name} in the engine at {self.engine.address}.",
+                "Check the name; an existing container is needed, for its settings are what is kept.",
+            )
+        )
 
     def _repair_starts(self, current: Seen) -> bool:
         """In check mode a container that the announced repair would start counts as running."""
@@ -288,9 +304,9 @@ class Replacement:
             self.engine.ensure_image(reference, pull)
         digest = self.engine.registry_digest(reference)
         candidates = [present, self.engine.image(str(container["Image"]))]
-        for image in candidates:
-            if image is not None and any(one.endswith("@" + digest) for one in image.repo_digests):
-                return image.id
+        for candidate in candidates:
+            if candidate is not None and any(one.endswith("@" + digest) for one in candidate.repo_digests):
+                return candidate.id
         self._do(f"pulled {reference}")
         return PREDICTED
 

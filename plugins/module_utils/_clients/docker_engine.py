@@ -429,6 +429,16 @@ def _reason(problem: BaseException) -> str:
     return str(problem).strip().rstrip(".") or type(problem).__name__
 
 
+def parse_bytes(text: str) -> int:
+    """A size such as 768m or 1g in bytes. Raises EngineError with a sentence."""
+    try:
+        return int(docker.utils.parse_bytes(text))
+    except docker.errors.DockerException as problem:
+        raise EngineError(
+            error("setting-invalid", text, f"{text!r} is not a size in bytes.", "Write it like 768m or 1g.")
+        ) from problem
+
+
 @contextlib.contextmanager
 def host_lock(subject: str, wait: float = 30.0) -> Iterator[None]:
     """Keep other runs on this host away from `subject`, also one whose controller was killed.

@@ -86,7 +86,7 @@ class HAProxy:
         try:
             with self._connect() as connection:
                 connection.sendall(line.encode() + b"\n")
-                chunks = []
+                chunks: List[bytes] = []
                 while True:
                     chunk = connection.recv(65536)
                     if not chunk:

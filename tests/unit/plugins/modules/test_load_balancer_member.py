@@ -154,6 +154,12 @@ def test_drain_waits_for_running_requests(run: Any, balancer: Tuple[str, str, in
 
 
 @needs_haproxy
+def test_drained_stays_quiet_for_a_while(run: Any, balancer: Tuple[str, str, int]) -> None:
+    result = run(balancers=at(balancer[0]), server="gw1", state="drained", quiet=0.6)
+    assert 0.6 <= result["seconds"] < 5
+
+
+@needs_haproxy
 def test_deadline_says_what_is_still_running(run: Any, balancer: Tuple[str, str, int]) -> None:
     path, _unused, entry = balancer
     run(balancers=at(path), server="gw2", state="drained")

@@ -1,0 +1,263 @@
+#!/usr/bin/python
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compile Go plugins with Tyk's plugin compiler images."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plugin_compile
+short_description: Compile Go plugins with the plugin compiler of a gateway version
+version_added: 0.1.0
+author:
+  - tyk.upgrade contributors (@tyk-upgrade)
+description:
+  - Builds each plugin in a fresh container of the compiler image. The source is sent and the result is fetched through
+    the engine, so nothing is mounted and a remote engine works.
+  - A result counts only if the compiler ended well, wrote exactly one new plugin, and that plugin is built for the
+    wanted machine and carries the build id in its plugin path.
+  - Results are kept in O(dest) by what they depend on. If nothing changed, no container is started.
+  - Compilers that ignore the build id (5.0.2 and 5.1.0 to 5.2.3) get the source with another module path instead.
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+extends_documentation_fragment:
+  - tyk.upgrade.attributes
+  - tyk.upgrade.docker
+options:
+  builds:
+    description:
+      - What to build.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      plugin:
+        description: The plugin's name.
+        type: str
+        required: true
+      source:
+        description: Its source folder on the host that runs the module.
+        type: path
+        required: true
+      version:
+        description: The gateway version.
+        type: str
+        required: true
+      image:
+        description: The full reference of the compiler image.
+        type: str
+        required: true
+      goos:
+        description: The operating system, in Go's words.
+        type: str
+        default: linux
+      goarch:
+        description: The architecture, in Go's words.
+        type: str
+        default: amd64
+      build_id:
+        description: What makes the plugin path of this build unique.
+        type: str
+        required: true
+      file:
+        description: The name to give the result.
+        type: str
+        required: true
+  dest:
+    description:
+      - Folder on the host that runs the module in which results are kept.
+    type: path
+    required: true
+  parallel:
+    description:
+      - How many builds run at the same time. A first build takes about 750 MiB of memory.
+    type: int
+    default: 2
+  timeout:
+    description:
+      - Seconds that one build may take.
+    type: float
+    default: 900
+  memory:
+    description:
+      - Memory limit of one build, for example V(1g). Not limited if not set.
+    type: str
+  cache_volumes:
+    description:
+      - Whether Go's caches are kept in volumes of the engine, one pair for each compiler image
+        (C(tyk-upgrade-gobuild-<id>), C(tyk-upgrade-gomod-<id>)). They make every build but the first much faster.
+    type: bool
+    default: true
+  env:
+    description:
+      - Environment variables for the compiler, for example C(GOPROXY). They are visible in the container's definition
+        while it runs.
+    type: dict
+    default: {}
+seealso:
+  - module: tyk.upgrade.plugin_build_info
+  - module: tyk.upgrade.plugin_verify
+"""
+
+EXAMPLES = r"""
+- name: Compile the plugin for both versions
+  tyk.upgrade.plugin_compile:
+    builds:
+      - plugin: CustomGoPlugin
+        source: "{{ playbook_dir }}/plugins/CustomGoPlugin"
+        version: 5.3.0
+        image: docker.io/tykio/tyk-plugin-compiler:v5.3.0
+        build_id: t0123456789ab
+        file: CustomGoPlugin_v5.3.0_linux_amd64.so
+      - plugin: CustomGoPlugin
+        source: "{{ playbook_dir }}/plugins/CustomGoPlugin"
+        version: 5.8.9
+        image: docker.io/tykio/tyk-plugin-compiler:v5.8.9
+        build_id: t0123456789ab
+        file: CustomGoPlugin_v5.8.9_linux_amd64.so
+    dest: /var/cache/tyk-upgrade/plugins
+"""
+
+RETURN = r"""
+builds:
+  description: The results, in the order given.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    plugin:
+      description: The plugin's name.
+      type: str
+    version:
+      description: The gateway version.
+      type: str
+    goos:
+      description: The operating system.
+      type: str
+    goarch:
+      description: The architecture.
+      type: str
+    build_id:
+      description: The build id.
+      type: str
+    file:
+      description: The name of the result.
+      type: str
+    path:
+      description: Where the result is; empty in check mode if the compiler image is not in the engine yet.
+      type: str
+    sha256:
+      description: Its checksum; null in check mode if it has to be built.
+      type: str
+    size:
+      description: Its size in bytes; null in check mode if it has to be built.
+      type: int
+    plugin_path:
+      description: By which Go tells plugins apart. Empty for compilers up to 5.0.15, whose results do not say it.
+      type: str
+    go_version:
+      description: The version of Go it was built with.
+      type: str
+    cached:
+      description: Whether it was there already.
+      type: bool
+    seconds:
+      description: How long it took.
+      type: float
+findings:
+  description: What is wrong.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import Build, Compiler, Options, Result
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parse_bytes
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import has_errors
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
+from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
+
+
+def builds_from(module: AnsibleModule) -> List[Build]:
+    builds = [Build(**one) for one in module.params["builds"]]
+    for build in builds:
+        try:
+            Version.parse(build.version)
+        except ValueError as problem:
+            module.fail_json(msg=f"builds: {problem}")
+        if "/" in build.file or build.file.startswith("."):
+            module.fail_json(msg=f"builds: file {build.file} is a path; a plain file name is needed.")
+    return builds
+
+
+def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
+    params = module.params
+    builds = builds_from(module)
+    options = Options(
+        dest=params["dest"],
+        timeout=params["timeout"],
+        memory=parse_bytes(params["memory"]) if params["memory"] else 0,
+        cache_volumes=params["cache_volumes"],
+        env={str(name): str(value) for name, value in params["env"].items()},
+    )
+    compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode)
+    results = compiler.all(builds, params["parallel"])
+    findings = [finding for result in results for finding in result.findings]
+    answer = {"changed": any(not one.cached and not one.findings for one in results), "builds": dicts(results)}
+    if has_errors(findings):
+        fail_with(module, findings, **answer)
+    return {
+        **answer,
+        "diff": {
+            "before": "".join(f"{one.path}\n" for one in results if one.cached),
+            "after": "".join(f"{one.path or one.build.file}\n" for one in results),
+        },
+        "findings": [],
+    }
+
+
+def dicts(results: List[Result]) -> List[Dict[str, Any]]:
+    return [one.to_dict() for one in results]
+
+
+def main() -> None:
+    run_engine_module(
+        {
+            "builds": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "plugin": {"type": "str", "required": True},
+                    "source": {"type": "path", "required": True},
+                    "version": {"type": "str", "required": True},
+                    "image": {"type": "str", "required": True},
+                    "goos": {"type": "str", "default": "linux"},
+                    "goarch": {"type": "str", "default": "amd64"},
+                    "build_id": {"type": "str", "required": True},
+                    "file": {"type": "str", "required": True},
+                },
+            },
+            "dest": {"type": "path", "required": True},
+            "parallel": {"type": "int", "default": 2},
+            "timeout": {"type": "float", "default": 900},
+            "memory": {"type": "str"},
+            "cache_volumes": {"type": "bool", "default": True},
+            "env": {"type": "dict", "default": {}},
+        },
+        compile_all,
+    )
+
+
+if __name__ == "__main__":
+    main()

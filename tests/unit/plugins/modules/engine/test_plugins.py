@@ -1,0 +1,232 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""plugin_build_info, plugin_compile and plugin_verify on a real engine, with a compiler that needs no toolchain."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+GOOD = "package main\n\nfunc AddHeader() {}\n"
+
+
+@pytest.fixture(scope="session")
+def compiler(session_bench: Any) -> str:
+    return str(
+        session_bench.image(
+            "v5.8.9",
+            "ENV GITHUB_TAG=v5.8.9 GOPATH=/go HOME=/root PATH=/",
+            'ENTRYPOINT ["/standin"]',
+            repository="tyk-plugin-compiler",
+        )
+    )
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "HeaderPlugin"
+    folder.mkdir()
+    (folder / "main.go").write_text(GOOD)
+    (folder / "go.mod").write_text("module header-plugin\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def sweep_volumes(session_bench: Any, compiler: str) -> Any:
+    yield
+    short = session_bench.api.inspect_image(compiler)["Id"].split(":")[1][:12]
+    for kind in ("gobuild", "gomod"):
+        try:
+            session_bench.api.remove_volume(f"tyk-upgrade-{kind}-{short}", force=True)
+        except Exception:  # not every test builds
+            continue
+
+
+def build(source: Path, compiler: str, /, **changes: str) -> Dict[str, str]:
+    return {
+        "plugin": "HeaderPlugin",
+        "source": str(source),
+        "version": "5.8.9",
+        "image": compiler,
+        "build_id": "t0123456789ab",
+        "file": "HeaderPlugin_v5.8.9_linux_amd64.so",
+        **changes,
+    }
+
+
+def leftovers(bench: Any, label: str) -> List[Any]:
+    return list(bench.api.containers(all=True, filters={"label": label}))
+
+
+def test_build_info(run_module: Any, source: Path, compiler: str, bench: Any) -> None:
+    arguments = {
+        "sources": [{"name": "HeaderPlugin", "path": str(source)}],
+        "compilers": [{"version": "5.8.9", "image": compiler}],
+    }
+    result = run_module("plugin_build_info", **arguments)
+    assert result["findings"] == []
+    assert result["sources"][0]["module"] == "header-plugin"
+    assert result["sources"][0]["go_files"] == 1
+    image = bench.api.inspect_image(compiler)["Id"]
+    assert result["compilers"] == [{"version": "5.8.9", "image": compiler, "id": image, "present": True}]
+    (source / ".git").mkdir()
+    (source / ".git" / "HEAD").write_text("x")
+    (source / "main_test.go").write_text("broken")
+    (source / "HeaderPlugin.so").write_text("old")
+    assert run_module("plugin_build_info", **arguments)["sources"] == result["sources"]
+    (source / "main.go").write_text(GOOD + "// changed\n")
+    assert run_module("plugin_build_info", **arguments)["sources"][0]["digest"] != result["sources"][0]["digest"]
+
+
+def test_build_info_findings(run_module: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run_module(
+        "plugin_build_info",
+        sources=[{"name": "Empty", "path": str(tmp_path / "empty")}, {"name": "Gone", "path": str(tmp_path / "gone")}],
+        compilers=[{"version": "5.8.9", "image": "127.0.0.1:1/none/compiler:v5.8.9"}],
+    )
+    assert [one["code"] for one in result["findings"]] == ["plugin-source-empty"] * 2 + ["compiler-missing"]
+    assert result["compilers"][0]["present"] is False
+    assert result["sources"] == []
+
+
+def test_compile_then_cached(run_module: Any, source: Path, compiler: str, tmp_path: Path, bench: Any) -> None:
+    builds = [build(source, compiler), build(source, compiler, goarch="arm64", file="HeaderPlugin_arm.so")]
+    dest = str(tmp_path / "out")
+    predicted = run_module("plugin_compile", check_mode=True, builds=builds, dest=dest)
+    assert predicted["changed"] is True and not os.path.exists(dest)
+
+    result = run_module("plugin_compile", builds=builds, dest=dest)
+    assert result["changed"] is True, result
+    assert [one["path"] for one in result["builds"]] == [one["path"] for one in predicted["builds"]]
+    assert predicted["diff"] == result["diff"]
+    first = result["builds"][0]
+    assert first["plugin_path"] == "tyk.internal/tyk_plugint0123456789ab"
+    assert first["go_version"] == "go1.21.13"
+    assert first["cached"] is False
+    assert os.path.basename(first["path"]) == "HeaderPlugin_v5.8.9_linux_amd64.so"
+    assert leftovers(bench, "tyk.upgrade.compile") == []
+
+    events = bench.api.containers(all=True, latest=True)
+    again = run_module("plugin_compile", builds=builds, dest=dest)
+    assert again["changed"] is False
+    assert [one["cached"] for one in again["builds"]] == [True, True]
+    assert all(one["seconds"] < 1 for one in again["builds"])
+    assert [one["Id"] for one in bench.api.containers(all=True, latest=True)] == [one["Id"] for one in events]
+    assert [one["sha256"] for one in again["builds"]] == [one["sha256"] for one in result["builds"]]
+
+    (Path(first["path"])).write_bytes(b"damaged")
+    repaired = run_module("plugin_compile", builds=builds, dest=dest)
+    assert [one["cached"] for one in repaired["builds"]] == [False, True]
+    other = run_module("plugin_compile", builds=[build(source, compiler)], dest=dest, env={"GOFLAGS": "-x"})
+    assert other["changed"] is True
+
+
+def test_caches_live_in_volumes_of_the_engine(
+    run_module: Any, source: Path, compiler: str, tmp_path: Path, bench: Any
+) -> None:
+    builds = [build(source, compiler, build_id=f"t{number}", file=f"{number}.so") for number in range(4)]
+    result = run_module("plugin_compile", builds=builds, dest=str(tmp_path / "out"), parallel=4)
+    assert result["changed"] is True, result
+    short = bench.api.inspect_image(compiler)["Id"].split(":")[1][:12]
+    reader = bench.container(
+        "reader",
+        {
+            "Image": compiler,
+            "HostConfig": {"Binds": [f"tyk-upgrade-gobuild-{short}:/a", f"tyk-upgrade-gomod-{short}:/b"]},
+        },
+        start=False,
+    )
+    for folder in ("/a", "/b"):
+        for number in range(4):
+            bench.api.get_archive(reader, f"{folder}/t{number}")[0].close()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("BROKEN", "./main.go:8:14: syntax error: unexpected newline"),
+        ("NOTHING", "left no plugin in /plugin-source"),
+        ("WRONG_ARCH", "built for machine 8, not for amd64"),
+        ("IGNORES_ID", "does not contain the build id t0123456789ab"),
+        ("HANG", "was not done after 2 s"),
+    ],
+)
+def test_failures(
+    run_module: Any, source: Path, compiler: str, tmp_path: Path, bench: Any, text: str, words: str
+) -> None:
+    (source / "main.go").write_text(f"package main // {text}\n")
+    dest = tmp_path / "out"
+    result = run_module("plugin_compile", builds=[build(source, compiler)], dest=str(dest), timeout=2)
+    assert result["failed"] is True and result["changed"] is False
+    assert result["findings"][0]["code"] == "plugin-compile-failed"
+    assert words in result["msg"]
+    assert not list(dest.glob("*"))
+    assert leftovers(bench, "tyk.upgrade.compile") == []
+    (source / "main.go").write_text(GOOD)
+    assert run_module("plugin_compile", builds=[build(source, compiler)], dest=str(dest))["changed"] is True
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"image": "127.0.0.1:1/none/compiler:v5.8.9"}, "127.0.0.1:1/none/compiler:v5.8.9 cannot be had"),
+        ({"version": "5.8"}, "'5.8' is not a version"),
+        ({"file": "../x.so"}, "is a path"),
+        ({"source": "/nonexistent"}, "/nonexistent of the plugin HeaderPlugin does not exist"),
+    ],
+)
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_refusals(
+    run_module: Any, source: Path, compiler: str, tmp_path: Path, change: Dict[str, str], words: str, check_mode: bool
+) -> None:
+    result = run_module(
+        "plugin_compile", check_mode=check_mode, builds=[build(source, compiler, **change)], dest=str(tmp_path / "out")
+    )
+    assert result["failed"] is True
+    assert words in result["msg"]
+
+
+def test_verify(run_module: Any, new_image: str, tmp_path: Path, bench: Any) -> None:
+    good = tmp_path / "good.so"
+    good.write_text(GOOD)
+    checks = [{"image": new_image, "files": [{"path": str(good), "symbols": ["AddHeader"]}]}]
+    result = run_module("plugin_verify", checks=checks)
+    assert result["changed"] is False, result
+    assert [(one["ok"], one["rc"], one["symbol"]) for one in result["results"]] == [(True, 0, "AddHeader")]
+    assert leftovers(bench, "tyk.upgrade.verify") == []
+
+
+@pytest.mark.parametrize(
+    "text, symbol, code, package, words",
+    [
+        ("MISMATCH", "A", "plugin-mismatch", "github.com/sirupsen/logrus", "github.com/sirupsen/logrus"),
+        ("CRASH", "A", "plugin-crash", "", "no plugin module data"),
+        (GOOD, "Nope", "plugin-symbol-missing", "", "symbol Nope not found"),
+    ],
+)
+def test_verify_failures(
+    run_module: Any, new_image: str, tmp_path: Path, text: str, symbol: str, code: str, package: str, words: str
+) -> None:
+    file = tmp_path / "plugin.so"
+    file.write_text(text)
+    checks = [{"image": new_image, "files": [{"path": str(file), "symbols": [symbol]}]}]
+    result = run_module("plugin_verify", checks=checks)
+    assert result["failed"] is True
+    assert [one["code"] for one in result["findings"]] == [code]
+    assert result["results"][0]["package"] == package
+    assert words in result["msg"]
+
+
+def test_verify_refusals(run_module: Any, new_image: str, tmp_path: Path) -> None:
+    missing = [{"image": new_image, "files": [{"path": "/nonexistent.so", "symbols": ["A"]}]}]
+    assert "/nonexistent.so to be loaded does not exist" in run_module("plugin_verify", checks=missing)["msg"]
+    (tmp_path / "a.so").write_text(GOOD)
+    image = [{"image": "127.0.0.1:1/no/gw:v1", "files": [{"path": str(tmp_path / "a.so"), "symbols": ["A"]}]}]
+    assert "127.0.0.1:1/no/gw:v1 cannot be had" in run_module("plugin_verify", checks=image)["msg"]
