@@ -25,6 +25,7 @@ from checks import BIN, environment
 from engine import fail, say
 from lab import Lab
 from load import Load, check_clean
+from scenario import serving
 from settings import COMPONENTS, GATEWAYS, ROOT, TO_VERSION, LabError, Settings
 
 OUT = ROOT / "build" / "demo"
@@ -39,16 +40,6 @@ def playbook(name: str, inventory_file: Path, *extra: str) -> int:
     return subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603
 
 
-def snapshot(lab: Lab) -> dict[str, Any]:
-    """What serves: the very containers, and the definitions they were given."""
-    containers = {}
-    for role in (*GATEWAYS, "pump"):
-        found = lab.client.containers.get(lab.settings.container(role))
-        state = found.attrs["State"]
-        containers[role] = [found.id, found.attrs["Image"], state["StartedAt"], found.attrs["RestartCount"]]
-    return {"containers": containers, "definitions": lab.dashboard_apis()}
-
-
 class Demo:
     def __init__(self, broken: str | None) -> None:
         self.lab = Lab(Settings.from_environment())
@@ -61,7 +52,7 @@ class Demo:
         self._bring_up()
         self._write_inventory()
         load = Load(self.lab.settings, self.lab.stand_ins, OUT)
-        before = snapshot(self.lab)
+        before = serving(self.lab)
         load.reset_records()
         say("load runs; the upgrade begins")
         with load.running():
@@ -79,7 +70,7 @@ class Demo:
         report = self._report()
         wrong = check_clean(reading, records)
         if self.broken:
-            wrong += self._not_refused_right(code, report, before, snapshot(self.lab))
+            wrong += self._not_refused_right(code, report, before, serving(self.lab))
         else:
             wrong += self._not_upgraded(code, report)
         self._show(report, reading, records, seconds)
