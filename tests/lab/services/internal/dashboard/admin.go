@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 
 	"tyk.upgrade/lab/internal/definitions"
 	"tyk.upgrade/lab/internal/meter"
@@ -66,14 +67,17 @@ func seed(s *store.Store, w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, status{Status: "OK", Message: "Seeded", Meta: map[string]int{"apis": len(wanted.APIs), "changed": changed}})
 }
 
+var databaseID = regexp.MustCompile("^[0-9a-f]{24}$")
+
 func checkSeed(apis []store.API) string {
 	seen := map[string]bool{}
 	for _, api := range apis {
-		id, problem := api.ID(), ""
+		id, dbID, problem := api.ID(), api.DBID(), ""
 		switch {
 		case api.IsOAS():
 			problem = definitions.CheckOAS(api.OAS, false)
 			id = definitions.Text(api.OAS, definitions.Extension, "info", "id")
+			dbID = definitions.Text(api.OAS, definitions.Extension, "info", "dbId")
 		case api.Definition != nil:
 			problem = definitions.CheckClassic(api.Definition, false)
 		default:
@@ -84,6 +88,8 @@ func checkSeed(apis []store.API) string {
 			return "API " + id + ": " + problem
 		case id == "":
 			return "an API has no id"
+		case dbID != "" && !databaseID.MatchString(dbID):
+			return "API " + id + ": database id " + dbID + " is not 24 hex digits"
 		case seen[id]:
 			return "API " + id + " is there twice"
 		}

@@ -277,7 +277,15 @@ func TestSeedAgainChangesNothing(t *testing.T) {
 	if len(apis.List()) != 3 {
 		t.Error("replace: false replaced")
 	}
-	for _, bad := range []any{map[string]any{"apis": []any{map[string]any{}}}, map[string]any{"apis": []any{classic("a"), classic("a")}}, map[string]any{"api": 1}} {
+	chosen := classic("more")
+	chosen["api_definition"].(map[string]any)["id"] = "0123456789abcdef01234567"
+	c.call("POST", c.admin+"/seed", map[string]any{"replace": false, "apis": []any{chosen}})
+	if api, err := apis.Get("more"); err != nil || api.DBID() != "0123456789abcdef01234567" || len(apis.List()) != 3 {
+		t.Errorf("the database id of the seed was not taken: %v %v", api, err)
+	}
+	outside := classic("outside")
+	outside["api_definition"].(map[string]any)["id"] = "../outside"
+	for _, bad := range []any{map[string]any{"apis": []any{outside}}, map[string]any{"apis": []any{map[string]any{}}}, map[string]any{"apis": []any{classic("a"), classic("a")}}, map[string]any{"api": 1}} {
 		if code, _ := c.call("POST", c.admin+"/seed", bad); code != 400 {
 			t.Errorf("accepted: %v", bad)
 		}

@@ -174,17 +174,22 @@ func (s *Store) Seed(wanted []API, replace bool) (changed int, err error) {
 	defer s.mu.Unlock()
 	keep := map[string]bool{}
 	for index, api := range wanted {
-		id := api.ID()
-		if api.IsOAS() {
-			id = definitions.Text(api.OAS, definitions.Extension, "info", "id")
-		}
+		id, dbID := seedIDs(api)
 		if id == "" {
 			return changed, fmt.Errorf("API number %d of the seed has no id", index+1)
 		}
 		before, exists := s.find(id)
-		dbID := before.DBID()
-		if !exists {
+		switch {
+		case dbID == "" && exists:
+			dbID = before.DBID()
+		case dbID == "":
 			dbID = databaseID(id)
+		case exists && dbID != before.DBID():
+			if err := s.remove(before.DBID()); err != nil {
+				return changed, err
+			}
+			delete(s.apis, before.DBID())
+			before, exists = API{}, false
 		}
 		api = s.complete(api.Clone(), id, dbID)
 		keep[dbID] = true
@@ -321,6 +326,15 @@ func same(a, b API) bool {
 	left, errLeft := json.Marshal(a)
 	right, errRight := json.Marshal(b)
 	return errLeft == nil && errRight == nil && bytes.Equal(left, right)
+}
+
+// seedIDs returns the API id and, if the seed gives one, the database id.
+func seedIDs(api API) (id, dbID string) {
+	if api.IsOAS() {
+		info := definitions.Object(api.OAS, definitions.Extension, "info")
+		return definitions.Text(info, "id"), definitions.Text(info, "dbId")
+	}
+	return api.ID(), api.DBID()
 }
 
 // databaseID looks like an id of the database and depends on nothing but the API id.
