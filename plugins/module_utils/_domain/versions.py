@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from typing import List, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
@@ -97,12 +97,13 @@ class Condition:
         return version == self.bound
 
 
-def parse_ranges(text: str) -> List[List[Condition]]:
-    """Read ranges as Version.satisfies takes them: a list of alternatives, each a list of conditions.
+@lru_cache(maxsize=None)
+def parse_ranges(text: str) -> Tuple[Tuple[Condition, ...], ...]:
+    """Read ranges as Version.satisfies takes them: alternatives, each of conditions.
 
     Raises ValueError for a text that is not a range, so that a slip in a rule table cannot pass for "never".
     """
-    return [[_parse_condition(part) for part in alternative.split(",")] for alternative in text.split("|")]
+    return tuple(tuple(_parse_condition(part) for part in alternative.split(",")) for alternative in text.split("|"))
 
 
 def _parse_condition(text: str) -> Condition:
