@@ -1,0 +1,212 @@
+#!/usr/bin/python
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Time the download of a bundle from where a gateway sits."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bundle_fetch_check
+short_description: Time the download of a bundle from a gateway container's own network
+version_added: 0.1.0
+author:
+  - tyk.upgrade contributors (@tyk-upgrade)
+description:
+  - Since 4.0.11, 4.3.2 and 5.0.0 a gateway gives a bundle's download five seconds, body included. This module does the
+    download from inside the network of the gateway's container and with its name resolution, and says whether it is
+    within the limit.
+  - Nothing is started in the container, so it works with images that have no shell. The user who runs the module has to
+    be root on the engine's own host.
+extends_documentation_fragment:
+  - tyk.upgrade.attributes
+  - tyk.upgrade.attributes.info_module
+  - tyk.upgrade.docker
+options:
+  container:
+    description:
+      - Name of the gateway's container. It must run.
+    type: str
+    required: true
+  url:
+    description:
+      - The bundle's address as the gateway uses it. A user and password in it are used and never printed.
+    type: str
+    required: true
+  sha256:
+    description:
+      - What the content has to be. Not compared if not set.
+    type: str
+  limit:
+    description:
+      - Seconds that the whole download may take.
+    type: float
+    default: 5
+  validate_certs:
+    description:
+      - Whether the certificate of an C(https) address is verified, with the certificates of the host that runs the
+        module.
+      - Set it like the gateway's C(bundle_insecure_skip_verify).
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: See whether the gateway can download the bundle in time
+  tyk.upgrade.bundle_fetch_check:
+    container: tyk-gateway
+    url: http://bundles.example.com/header-t0123456789ab.zip
+  register: fetched
+"""
+
+RETURN = r"""
+seconds:
+  description: How long the download took, or how long it was tried.
+  returned: success
+  type: float
+bytes:
+  description: How much arrived.
+  returned: success
+  type: int
+sha256:
+  description: The checksum of what arrived, empty if not all of it did.
+  returned: success
+  type: str
+means:
+  description: From where it was downloaded.
+  returned: success
+  type: str
+  sample: network namespace of the container tyk-gateway
+findings:
+  description: What is wrong.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import os
+import ssl
+from typing import Any, Dict, List, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import running_container
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Fetch, fetch_as
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts, warning
+from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+
+#: From this share of the limit on the next slower moment of the network is too slow.
+NEAR = 0.6
+
+
+def judge(fetch: Fetch, container: str, url: str, limit: float, sha256: str) -> List[Finding]:
+    """What is wrong with a download; `url` is fit to be printed."""
+    subject = f"{container}: {url}"
+    if fetch.kind == "late":
+        of = f" of {fetch.length}" if fetch.length is not None else ""
+        return [
+            error(
+                "bundle-slow",
+                subject,
+                f"From the network of {container}, {fetch.bytes}{of} bytes of {url} arrived within "
+                f"{limit:g} s, and a gateway gives the download no longer.",
+                "Bring the store nearer to the gateway, or make the bundle smaller (strip the plugins).",
+            )
+        ]
+    if fetch.kind:
+        return [
+            error(
+                "bundle-missing",
+                subject,
+                f"From the network of {container}, {url} cannot be downloaded: {fetch.problem}.",
+                "Check the address as the gateway sees it (bundle_base_url), the store and the network between.",
+            )
+        ]
+    if sha256 and fetch.sha256 != sha256.lower():
+        return [
+            error(
+                "bundle-invalid",
+                subject,
+                f"From the network of {container}, {url} is another file than the one published: its sha256 is "
+                f"{fetch.sha256}, not {sha256.lower()}.",
+                "Check that the gateway's store is the one published to, without a cache in between.",
+            )
+        ]
+    if fetch.seconds > limit * NEAR:
+        return [
+            warning(
+                "bundle-slow",
+                subject,
+                f"From the network of {container}, {url} took {fetch.seconds:.1f} of the {limit:g} s that a "
+                f"gateway gives it.",
+                "Bring the store nearer to the gateway, or make the bundle smaller.",
+            )
+        ]
+    return []
+
+
+def process_of(engine: Engine, name: str) -> int:
+    """A process of the container on this very host."""
+    data = running_container(engine, name)
+    pid = int(data["State"].get("Pid") or 0)
+    if not engine.local or not os.path.exists(f"/proc/{pid}/ns/net"):
+        raise EngineError(
+            error(
+                "driver-unsupported",
+                name,
+                f"The container {name} does not run on the host that runs this module (engine {engine.address}), so "
+                f"its network cannot be entered.",
+                "Run the module on the engine's own host, as root.",
+            )
+        )
+    return pid
+
+
+def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
+    params = module.params
+    name, url, limit = params["container"], params["url"], params["limit"]
+    module.no_log_values.update(url_secrets(url))
+    pid = process_of(engine, name)
+    context: Optional[ssl.SSLContext] = None
+    if url.startswith("https:"):
+        context = ssl.create_default_context()
+        if not params["validate_certs"]:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+    fetch = fetch_as(pid, url, limit, context)
+    if fetch.kind == "forbidden":
+        raise EngineError(
+            error(
+                "driver-unsupported",
+                name,
+                f"The network of the container {name} cannot be entered: {fetch.problem}.",
+                "Run the module as root on the engine's host (become: true).",
+            )
+        )
+    return {
+        "changed": False,
+        "seconds": round(fetch.seconds, 3),
+        "bytes": fetch.bytes,
+        "sha256": fetch.sha256,
+        "means": f"network namespace of the container {name}",
+        "findings": to_dicts(judge(fetch, name, mask_url(url), limit, params["sha256"] or "")),
+    }
+
+
+def main() -> None:
+    run_engine_module(
+        {
+            "container": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "sha256": {"type": "str"},
+            "limit": {"type": "float", "default": 5},
+            "validate_certs": {"type": "bool", "default": True},
+        },
+        check,
+    )
+
+
+if __name__ == "__main__":
+    main()

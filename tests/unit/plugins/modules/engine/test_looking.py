@@ -1,0 +1,182 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""bundle_fetch_check, gateway_bundle_info and container_info on a real engine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from typing import Any, Dict, Iterator, Tuple
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+CONTENT = b"bundle " * 50000
+MIDDLEWARE = "/opt/tyk-gateway/middleware"
+
+
+def put(bench: Any, container: str, files: Dict[str, bytes]) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            parts = name.split("/")
+            for count in range(1, len(parts)):
+                folder = tarfile.TarInfo("/".join(parts[:count]))
+                folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(folder)
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
+    assert bench.api.put_archive(container, "/", buffer.getvalue())
+
+
+@pytest.fixture(scope="session")
+def store_net(session_bench: Any) -> str:
+    return str(session_bench.network("store"))
+
+
+@pytest.fixture
+def pair(bench: Any, old_image: str, store_net: str) -> Iterator[Tuple[str, str]]:
+    """A gateway and a store that only a container of the same network can reach by its name."""
+    on = {"HostConfig": {"NetworkMode": store_net}, "Image": old_image}
+    store = bench.container(
+        "store",
+        {
+            **on,
+            "Cmd": ["files", "/data"],
+            "NetworkingConfig": {"EndpointsConfig": {store_net: {"Aliases": ["bundles"]}}},
+        },
+        start=False,
+    )
+    put(bench, store, {"data/a.zip": CONTENT})
+    bench.api.start(store)
+    yield bench.container("gw", on), store
+
+
+def test_fetches_from_the_containers_network(pair: Tuple[str, str], run_module: Any) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    result = run_module("bundle_fetch_check", container=pair[0], url="http://bundles:8080/a.zip", sha256=digest)
+    assert result["findings"] == [], result
+    assert (result["bytes"], result["sha256"]) == (len(CONTENT), digest)
+    assert pair[0] in result["means"]
+    assert result["seconds"] < 3
+
+
+@pytest.mark.parametrize(
+    "url, limit, severity, code, words",
+    [
+        ("http://bundles:8080/slow/3000/a.zip", 0.5, "error", "bundle-slow", f"of {len(CONTENT)} bytes"),
+        ("http://bundles:8080/slow/1000/a.zip", 1.4, "warning", "bundle-slow", "of the 1.4 s"),
+        ("http://bundles:8080/none.zip", 5, "error", "bundle-missing", "HTTP 404"),
+        ("http://nowhere:8080/a.zip", 3, "error", "bundle-missing", "the name nowhere is not known"),
+        ("http://user:secret-word@bundles:1/a.zip", 5, "error", "bundle-missing", "Connection refused"),
+        ("ftp://bundles/a.zip", 5, "error", "bundle-missing", "only http and https"),
+    ],
+)
+def test_fetch_findings(
+    pair: Tuple[str, str], run_module: Any, url: str, limit: float, severity: str, code: str, words: str
+) -> None:
+    result = run_module("bundle_fetch_check", container=pair[0], url=url, limit=limit)
+    assert [(one["severity"], one["code"]) for one in result["findings"]] == [(severity, code)], result
+    assert words in result["findings"][0]["message"]
+    assert "secret-word" not in json.dumps(result["findings"])
+    assert result["seconds"] < limit + 1
+
+
+def test_fetch_of_other_content(pair: Tuple[str, str], run_module: Any) -> None:
+    result = run_module("bundle_fetch_check", container=pair[0], url="http://bundles:8080/a.zip", sha256="0" * 64)
+    assert [one["code"] for one in result["findings"]] == ["bundle-invalid"]
+
+
+def test_fetch_needs_a_running_container(pair: Tuple[str, str], bench: Any, run_module: Any) -> None:
+    bench.api.stop(pair[0], timeout=1)
+    result = run_module("bundle_fetch_check", container=pair[0], url="http://bundles:8080/a.zip")
+    assert "is not running" in result["msg"]
+    gone = run_module("bundle_fetch_check", container="no-such-container", url="http://bundles:8080/a.zip")
+    assert gone["findings"][0]["code"] == "container-missing"
+
+
+def test_gateway_bundle_info(bench: Any, old_image: str, run_module: Any) -> None:
+    line = "Could not load Go-plugin error=plugin already loaded mwPath=%s/bundles/%s/X.so"
+    broken = hashlib.md5(b"broken.zip").hexdigest()
+    name = bench.container("gw", {"Image": old_image, "Cmd": ["serve", line % (MIDDLEWARE, broken), "\nquiet"]})
+    manifest = {
+        "file_list": ["X_v5.3.0_linux_amd64.so", "tyk-upgrade.json"],
+        "custom_middleware": {"driver": "goplugin"},
+        "checksum": "abc",
+    }
+    files = {}
+    for bundle, listed in (("header-1.zip", manifest), ("broken.zip", manifest), ("half.zip", manifest)):
+        folder = f"{MIDDLEWARE.lstrip('/')}/bundles/{hashlib.md5(bundle.encode()).hexdigest()}"
+        files[f"{folder}/manifest.json"] = json.dumps(listed).encode()
+        files[f"{folder}/X_v5.3.0_linux_amd64.so"] = b"so"
+        if bundle != "half.zip":
+            files[f"{folder}/tyk-upgrade.json"] = b"{}"
+    put(bench, name, files)
+    result = run_module(
+        "gateway_bundle_info", container=name, bundles=["header-1.zip", "broken.zip", "half.zip", "none.zip"]
+    )
+    assert [one["present"] for one in result["bundles"]] == [True, True, False, False], result
+    first = result["bundles"][0]
+    assert first["manifest_checksum"] == "abc"
+    assert first["files"] == [{"name": "X_v5.3.0_linux_amd64.so", "size": 2}, {"name": "tyk-upgrade.json", "size": 2}]
+    assert first["loaded"] == []
+    assert len(result["log_errors"]) == 1 and "plugin already loaded" in result["log_errors"][0]
+    codes = [(one["subject"].split(": ")[1], one["code"]) for one in result["findings"]]
+    assert codes == [
+        ("header-1.zip", "bundle-not-in-use"),
+        ("broken.zip", "plugin-path-shared"),
+        ("half.zip", "bundle-not-in-use"),
+        ("none.zip", "bundle-not-in-use"),
+    ]
+    assert "lacks tyk-upgrade.json" in result["findings"][2]["message"]
+    assert "quiet" not in json.dumps(result["log_errors"])
+
+
+def test_container_info(bench: Any, old_image: str, new_image: str, store_net: str, run_module: Any) -> None:
+    volume = bench.volume("info")
+    name = bench.container(
+        "gw",
+        {
+            "Image": old_image,
+            "StopTimeout": 40,
+            "Env": ["TYK_GW_SECRET=hidden-value"],
+            "HostConfig": {
+                "NetworkMode": store_net,
+                "Binds": [f"{volume}:/opt/middleware"],
+                "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
+                "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            },
+            "NetworkingConfig": {"EndpointsConfig": {store_net: {"Aliases": ["gw1"]}}},
+        },
+    )
+    other = bench.container(
+        "other", {"Image": old_image, "HostConfig": {"Binds": [f"{volume}:/somewhere"]}}, start=False
+    )
+    result = run_module("container_info", names=[name, "no-such-container"], target_image=new_image)
+    one = result["containers"][0]
+    repository, tag = old_image.rsplit(":", 1)
+    assert (one["found"], one["running"], one["repository"], one["tag"]) == (True, True, repository, tag)
+    assert (one["os"], one["arch"], one["edition"], one["version_label"]) == ("linux", "amd64", "ce", "5.3.0")
+    assert (one["restart_policy"], one["stop_timeout"], one["restart_count"]) == ("on-failure:3", 40, 0)
+    assert one["pid"] > 0
+    assert one["networks"][store_net]["aliases"] == ["gw1"]
+    assert one["published"] == [{"container_port": "8080/tcp", "host_ip": "127.0.0.1", "host_port": ""}]
+    assert one["shared_mounts"] == [{"destination": "/opt/middleware", "source": volume, "with": [other]}]
+    assert result["containers"][1] == {"name": "no-such-container", "found": False}
+    assert result["target"]["present"] is True and result["target"]["size"] > 0
+    assert result["disk"]["free"] > 0
+    assert [one["code"] for one in result["findings"]] == ["container-missing"]
+    assert "hidden-value" not in json.dumps(result)
+
+
+def test_container_info_findings(bench: Any, old_image: str, run_module: Any) -> None:
+    name = bench.container("gw", {"Image": old_image})
+    missing = "127.0.0.1:1/none/such:v5.8.9"
+    result = run_module("container_info", names=[name], target_image=missing, needed_bytes=1 << 60)
+    assert [one["code"] for one in result["findings"]] == ["image-missing", "disk-small"]
+    assert result["target"]["pullable"] is False and missing in result["target"]["error"]
