@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, NoReturn, Optional, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import api_definition_writer as writer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.dashboard import Dashboard
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, url_secrets

@@ -107,6 +107,7 @@ findings:
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.redis_data_plane import (
     ANALYTICS_PREFIX,
@@ -139,8 +140,8 @@ def backup_findings(name: str, backups: List[Backup]) -> List[Finding]:
                 warning(
                     "backup-missing",
                     name,
-                    f"Redis at {name} holds no emergency backup of {what} (no key {prefix}...), so a gateway that restarts "
-                    "while the control plane is away serves nothing.",
+                    f"Redis at {name} holds no emergency backup of {what} (no key {prefix}...), so a gateway that "
+                    "restarts while the control plane is away serves nothing.",
                     "Reload a gateway; versions up to 5.3.0 write the backup at a reload only, not at the first load.",
                 )
             )

@@ -80,7 +80,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: What came of each change, in the order of O(changes). Also returned when the module fails after the first write.
+  description:
+    - What came of each change, in the order of O(changes).
+    - Also returned when the module fails after the first write.
   returned: success or partial failure
   type: list
   elements: dict
@@ -128,6 +130,7 @@ import time
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import api_definition_writer as writer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts

@@ -35,7 +35,7 @@ options:
   timeout:
     default: 30
   backup:
-    description: The file that M(tyk.upgrade.api_definition_patch) returned as RV(tyk.upgrade.api_definition_patch#module:backup).
+    description: The file that M(tyk.upgrade.api_definition_patch) returned as C(backup).
     type: path
     required: true
   ids:
@@ -54,7 +54,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: What came of each API, in the order of the backup. Also returned when the module fails after the first write.
+  description:
+    - What came of each API, in the order of the backup.
+    - Also returned when the module fails after the first write.
   returned: success or partial failure
   type: list
   elements: dict
@@ -102,6 +104,7 @@ import time
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import api_definition_writer as writer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.dashboard import api_id
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError

@@ -122,6 +122,7 @@ import tempfile
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Built, Member, Signer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
@@ -164,7 +165,9 @@ def signer_of(module: AnsibleModule) -> Optional[Signer]:
         with open(path, "rb") as handle:
             pem = handle.read()
     except OSError as problem:
-        module.fail_json(msg=f"The private key {path} could not be read: {problem.strerror}. Give the path of a PEM file.")
+        module.fail_json(
+            msg=f"The private key {path} could not be read: {problem.strerror}. Give the path of a PEM file."
+        )
     return Signer(pem, module.params["key_passphrase"])
 
 
@@ -224,8 +227,8 @@ def main() -> None:
         fail(module, problem)
     except OSError as problem:
         module.fail_json(
-            msg=f"The bundle {dest} could not be written: {problem.strerror}. Give a path that this user may write, on a "
-            "file system with enough space.",
+            msg=f"The bundle {dest} could not be written: {problem.strerror}. Give a path that this user may write, "
+            "on a file system with enough space.",
             findings=[],
         )
     if module.check_mode:

@@ -14,7 +14,7 @@ author:
 description:
   - Opens a bundle from a file or an address, checks it as a gateway would, and says which of its files a gateway of a
     given version opens.
-  - The bundle is read within bounds, so that a broken or hostile file fills neither memory nor disk. Nothing is unpacked.
+  - The bundle is read within bounds, so that a broken or hostile file fills neither memory nor disk.
   - A bundle that is absent or wrong is a result with findings, and not a failure.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
@@ -130,6 +130,7 @@ from typing import Any, Dict, List, Optional
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import HttpStore, temporary_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
@@ -230,7 +231,9 @@ def from_file(module: AnsibleModule) -> Dict[str, Any]:
     try:
         return opened_result(src, os.path.basename(src), module.params, None)
     except OSError as problem:
-        module.fail_json(msg=f"The bundle {src} could not be read: {problem.strerror}. Give a file that this user may read.")
+        module.fail_json(
+            msg=f"The bundle {src} could not be read: {problem.strerror}. Give a file that this user may read."
+        )
         raise AssertionError from problem
 
 

@@ -124,12 +124,18 @@ import time
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import digest_of_path
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import HttpStore
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import split_credentials
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts, warning
-from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, hide_url, http_arguments, http_client
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
+    fail,
+    hide_url,
+    http_arguments,
+    http_client,
+)
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -217,7 +223,8 @@ def main() -> None:
         fail(module, problem, url=store.name)
     except OSError as problem:
         module.fail_json(
-            msg=f"The bundle {module.params['src']} could not be read: {problem.strerror}. Give a file that this user may read.",
+            msg=f"The bundle {module.params['src']} could not be read: {problem.strerror}. "
+            "Give a file that this user may read.",
             url=store.name,
             findings=[],
         )

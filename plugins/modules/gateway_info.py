@@ -37,7 +37,7 @@ options:
         type: str
         required: true
       secret:
-        description: Not needed here, and not sent; accepted so that M(tyk.upgrade.gateway_reload) can be given the same list.
+        description: Not sent; accepted so that M(tyk.upgrade.gateway_reload) can be given the same list.
         type: str
   workers:
     description: How many gateways are asked at the same time.
@@ -61,7 +61,7 @@ options:
     default: 120
   wait_for:
     description:
-      - What a gateway must show. It is looked at without O(wait) too; then RV(gateways[].waiting_for) says what is missing.
+      - What a gateway must show. Without O(wait) too, RV(gateways[].waiting_for) says what is missing.
       - A gateway that has a readiness endpoint must in any case say that it is ready.
     type: dict
     default: {}
@@ -75,8 +75,8 @@ options:
         default: true
       rpc:
         description:
-          - Whether the gateway must have checked its control plane and found it well. Set this to V(true) for the gateways
-            of a hybrid data plane.
+          - Whether the gateway must have checked its control plane and found it well. Set this to V(true) for the
+            gateways of a hybrid data plane.
           - If not set, the check must pass where the gateway lists it.
         type: bool
       api:
@@ -183,6 +183,7 @@ import time
 from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway import (
     Gateway,
@@ -266,8 +267,8 @@ def shown(seen: Seen) -> Dict[str, Any]:
 def still_waiting(all_seen: List[Seen], wait_timeout: float) -> str:
     waiting = [f"{seen.health.gateway.name} for {', '.join(seen.waiting_for)}" for seen in all_seen if seen.waiting_for]
     return (
-        f"{len(waiting)} of {len(all_seen)} gateways did not show what is wanted within {wait_timeout:g} s; still waiting: "
-        f"{'; '.join(waiting)}. Look into their logs, or allow more time with wait_timeout."
+        f"{len(waiting)} of {len(all_seen)} gateways did not show what is wanted within {wait_timeout:g} s; still "
+        f"waiting: {'; '.join(waiting)}. Look into their logs, or allow more time with wait_timeout."
     )
 
 

@@ -53,8 +53,8 @@ options:
   scope:
     description:
       - With V(node), each gateway of O(gateways) is reloaded.
-      - With V(group), the first gateway that takes the call passes it on by Redis to all gateways of its group. That is a
-        signal, so nothing is known of when they have reloaded.
+      - With V(group), the first gateway that takes the call passes it on by Redis to all gateways of its group. That is
+        a signal, so nothing is known of when they have reloaded.
     type: str
     choices: [node, group]
     default: node
@@ -120,6 +120,7 @@ findings:
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway import Gateway, GatewayClient
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import in_parallel

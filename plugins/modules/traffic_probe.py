@@ -27,8 +27,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode nothing is started or stopped, and O(state=once) sends only requests whose method is C(GET), C(HEAD) or
-        C(OPTIONS).
+      - In check mode nothing is started or stopped, and O(state=once) sends only requests whose method is C(GET),
+        C(HEAD) or C(OPTIONS).
   diff_mode:
     support: none
   idempotent:
@@ -94,7 +94,8 @@ options:
         choices: [plain, effect, deny]
         default: plain
   via:
-    description: Replicas; with O(state=once) each target is requested on each of them instead of where its O(targets[].url) says.
+    description:
+      - Replicas. With O(state=once) each target is requested on each of them, and not where its O(targets[].url) says.
     type: list
     elements: dict
     suboptions:
@@ -230,13 +231,24 @@ from typing import Any, Dict, List, Optional
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import traffic
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import HttpClient
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.probe_process import TERMINATED, ProbeProcess
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.traffic import DENY_STATUS, SAFE_METHODS, Stream, Target
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.traffic import (
+    DENY_STATUS,
+    SAFE_METHODS,
+    Stream,
+    Target,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts
-from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, hide_url, http_arguments, http_client
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
+    fail,
+    hide_url,
+    http_arguments,
+    http_client,
+)
 
 ONCE_WORKERS = 16
 

@@ -150,7 +150,8 @@ def prepare_restore(dashboard: Dashboard, saved: Sequence[Mapping[str, Any]], wo
         error(
             "api-drift",
             api_id(before),
-            f"API {api_id(before)} is {_kind(before)} now and was {_kind(after)} when it was backed up; it cannot be put back.",
+            f"API {api_id(before)} is {_kind(before)} now and was {_kind(after)} when it was backed up; it cannot be "
+            "put back.",
             "Import the definition from the backup by hand.",
         )
         for before, after in zip(items, saved)
@@ -246,8 +247,8 @@ def _judge(step: Step, back: Api, refused: Optional[ClientError]) -> Result:
     finding = warning(
         "api-drift",
         back.id,
-        f"API {back.name} ({back.id}) names the bundle {back.bundle or '(none)'} as wanted, but the Dashboard stored other "
-        "fields differently from what was sent.",
+        f"API {back.name} ({back.id}) names the bundle {back.bundle or '(none)'} as wanted, but the Dashboard stored "
+        "other fields differently from what was sent.",
         "Compare the API with the backup.",
     )
     return Result(step, WRITTEN, findings=[finding])
@@ -257,7 +258,9 @@ def failure_sentence(results: Sequence[Result], backup: Optional[str]) -> str:
     """What happened, which APIs were written and which were not."""
     problems = [str(result.problem) for result in results if result.problem is not None]
     needed = [result for result in results if result.outcome != UNCHANGED]
-    parts = [f"{_count(results, WRITTEN)} of {len(needed)} API definitions were written, then it went wrong: {problems[0]}"]
+    parts = [
+        f"{_count(results, WRITTEN)} of {len(needed)} API definitions were written, then it went wrong: {problems[0]}"
+    ]
     for outcome, title in (
         (WRITTEN, "Written"),
         (UNKNOWN, "Written or not, look at them"),

@@ -97,7 +97,8 @@ class Opened:
 def flat_name_problem(name: str) -> Optional[str]:
     """Why a name cannot be used in a bundle, as a clause, or None.
 
-    A gateway's extraction never creates parent directories, so names are flat (tyk v5.14.0, gateway/coprocess_bundle.go).
+    A gateway's extraction never creates parent directories, so names are flat (tyk v5.14.0,
+    gateway/coprocess_bundle.go).
     """
     if name in ("", ".", "..") or "\x00" in name:
         return "is not a file name"
@@ -121,11 +122,15 @@ def file_list(manifest: Mapping[str, Any], names: Sequence[str]) -> List[str]:
     for several in (names, listed):
         double = sorted({name for name in several if list(several).count(name) > 1})
         if double:
-            raise _invalid(double[0], f"The name {double[0]!r} is given more than once.", "Give each file one name of its own.")
+            raise _invalid(
+                double[0], f"The name {double[0]!r} is given more than once.", "Give each file one name of its own."
+            )
     for name in listed:
         if name not in names:
             raise _invalid(
-                name, f"The manifest lists {name!r}, but no such file is given.", "Give the file, or take it off file_list."
+                name,
+                f"The manifest lists {name!r}, but no such file is given.",
+                "Give the file, or take it off file_list.",
             )
     return listed + [name for name in names if name not in listed]
 
@@ -158,7 +163,9 @@ class Signer:
 
     def sign(self, digest: bytes) -> str:
         """The signature for a SHA-256 digest."""
-        return base64.b64encode(self._key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))).decode("ascii")
+        return base64.b64encode(self._key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))).decode(
+            "ascii"
+        )
 
 
 def _pieces(handle: IO[bytes]) -> Iterator[bytes]:
@@ -197,12 +204,19 @@ def build(
     by_name = {member.name: member for member in members}
     order = file_list(manifest, [member.name for member in members])
     ordered = [by_name[name] for name in order]
-    wrong = [finding for finding in lint({**manifest, "file_list": order}, "the new bundle") if finding.severity == "error"]
+    wrong = [
+        finding for finding in lint({**manifest, "file_list": order}, "the new bundle") if finding.severity == "error"
+    ]
     if wrong:
         raise _invalid("manifest", " ".join(finding.message for finding in wrong), wrong[0].remedy)
     first = hashlib.sha256()
     digest = checksum(_content(ordered, first))
-    final = {**manifest, "file_list": order, "checksum": digest, "signature": signer.sign(first.digest()) if signer else ""}
+    final = {
+        **manifest,
+        "file_list": order,
+        "checksum": digest,
+        "signature": signer.sign(first.digest()) if signer else "",
+    }
     second = hashlib.sha256()
     with zipfile.ZipFile(handle, "w") as archive:
         for member in ordered:
@@ -214,7 +228,9 @@ def build(
             target.write(manifest_bytes(final))
     if second.digest() != first.digest():
         raise _invalid(
-            "files", "A file changed while the bundle was being built from it.", "Build again when nothing writes there."
+            "files",
+            "A file changed while the bundle was being built from it.",
+            "Build again when nothing writes there.",
         )
     handle.flush()
     handle.seek(0)
@@ -343,11 +359,21 @@ def _check_names(entries: Sequence[zipfile.ZipInfo], subject: str, opened: Opene
             problem = "is a symbolic link"
         if problem:
             opened.findings.append(
-                error("bundle-invalid", subject, f"In bundle {subject} the entry {entry.filename!r} {problem}.", "Build it anew.")
+                error(
+                    "bundle-invalid",
+                    subject,
+                    f"In bundle {subject} the entry {entry.filename!r} {problem}.",
+                    "Build it anew.",
+                )
             )
     for name in sorted(name for name, count in seen.items() if count > 1):
         opened.findings.append(
-            error("bundle-invalid", subject, f"In bundle {subject} the name {name!r} occurs more than once.", "Build it anew.")
+            error(
+                "bundle-invalid",
+                subject,
+                f"In bundle {subject} the name {name!r} occurs more than once.",
+                "Build it anew.",
+            )
         )
 
 

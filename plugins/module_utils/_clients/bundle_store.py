@@ -80,7 +80,10 @@ class HttpStore:
         problem = flat_name_problem(name)
         if problem:
             raise ClientError(
-                "setting-invalid", name, f"The bundle name {name!r} {problem}.", "Give a plain file name such as a-1.zip."
+                "setting-invalid",
+                name,
+                f"The bundle name {name!r} {problem}.",
+                "Give a plain file name such as a-1.zip.",
             )
         return join_url(self._base, name)
 
@@ -185,7 +188,12 @@ class HttpStore:
         return Writable(known="PUT" in allowed)
 
     def _put(self, url: str, body: Any, size: int) -> Answer:
-        headers = {**self._headers, "Content-Type": "application/zip", "Content-Length": str(size), "If-None-Match": "*"}
+        headers = {
+            **self._headers,
+            "Content-Type": "application/zip",
+            "Content-Length": str(size),
+            "If-None-Match": "*",
+        }
         try:
             return self._http.request("PUT", url, headers=headers, body=body)
         except Unreachable as problem:
@@ -201,9 +209,9 @@ class HttpStore:
         raise ClientError(
             "store-unreachable",
             name,
-            f"The bundle store {self.name} accepted {name} ({where('PUT', url)} answered {answer.status}, {size} bytes), "
-            f"but reading it back shows that {got}.",
-            "Check that the address written to and the address read from are the same folder, without a cache in between.",
+            f"The bundle store {self.name} accepted {name} ({where('PUT', url)} answered {answer.status}, {size} "
+            f"bytes), but reading it back shows that {got}.",
+            "Check that what is written to and what is read from are the same folder, without a cache in between.",
         )
 
     def _unreachable(self, method: str, url: str, problem: Unreachable) -> ClientError:
@@ -218,8 +226,8 @@ class HttpStore:
         return ClientError(
             "store-unreachable",
             self.name,
-            f"The bundle store {self.name} answered {where(method, url)} with an HTML page, as a login page does, and not "
-            "with a bundle.",
+            f"The bundle store {self.name} answered {where(method, url)} with an HTML page, as a login page does, and "
+            "not with a bundle.",
             "Give the address of the store itself, with the credentials it wants, and not that of a web interface.",
         )
 

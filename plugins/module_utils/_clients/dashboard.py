@@ -205,8 +205,10 @@ class Dashboard:
         if answer.status == 404:
             remedy = "Check the id; a user without the right to an API does not see it either."
         elif answer.status == 400:
-            remedy = "The Dashboard does not accept the definition; open the API there and save it to see what it objects to."
-        return ClientError("dashboard-error", subject, f"The Dashboard {self.name} did not serve {what}: {said}.", remedy)
+            remedy = "Open the API in the Dashboard and save it there, to see what is wrong with its definition."
+        return ClientError(
+            "dashboard-error", subject, f"The Dashboard {self.name} did not serve {what}: {said}.", remedy
+        )
 
     def _not_a_dashboard(self, url: str, got: str) -> ClientError:
         return ClientError(

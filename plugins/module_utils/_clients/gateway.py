@@ -220,7 +220,9 @@ class GatewayClient:
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    def reload(self, gateway: Gateway, group: bool = False, block: bool = True, timeout: Optional[float] = None) -> float:
+    def reload(
+        self, gateway: Gateway, group: bool = False, block: bool = True, timeout: Optional[float] = None
+    ) -> float:
         """Make the gateway (or, by its Redis, every gateway of its group) load APIs and policies anew.
 
         Returns the seconds it took. A gateway up to 5.3.0 is deaf to signals for its first ten seconds; the blocking
@@ -249,7 +251,9 @@ class GatewayClient:
         if answer.status in (401, 403):
             remedy = "Give the gateway's own secret (its configuration key 'secret', or TYK_GW_SECRET)."
         elif answer.status == 404:
-            remedy = "Give the address of the gateway's control API; with control_api_port set it has a port of its own."
+            remedy = (
+                "Give the address of the gateway's control API; with control_api_port set it has a port of its own."
+            )
         raise ClientError(
             "gateway-not-ready",
             gateway.name,

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP with one pooled session per worker pool, and with errors that are sentences.
 
-The session never reads ~/.netrc: requests would let an entry there overwrite the Authorization header that a caller set.
-Proxies and CA bundles of the environment are honoured, looked up once per host instead of once per request.
+The session never reads ~/.netrc: requests would let an entry there overwrite the Authorization header that a caller
+set. Proxies and CA bundles of the environment are honoured, looked up once per host instead of once per request.
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ def reason(problem: BaseException) -> str:
         return "it redirects in a circle"
     clauses = (
         (("Connection refused",), "the connection was refused"),
-        (("Name or service not known", "getaddrinfo", "name resolution", "NameResolutionError"), "its name is not known"),
+        (
+            ("Name or service not known", "getaddrinfo", "name resolution", "NameResolutionError"),
+            "its name is not known",
+        ),
         (("No route to host", "Network is unreachable"), "there is no route to it"),
         (("reset by peer", "Connection aborted", "RemoteDisconnected"), "the connection was closed without an answer"),
         (("IncompleteRead", "ChunkedEncodingError"), "the connection was closed in the middle of the answer"),
@@ -192,7 +195,7 @@ class HttpClient:
         headers: Optional[Mapping[str, str]] = None,
         timeout: Optional[float] = None,
     ) -> Answer:
-        """GET an address and hand the body to the sink in pieces; other statuses than 200 are returned with their body."""
+        """GET an address and hand the body to the sink in pieces, if the status is 200; else return the body."""
         started = time.monotonic()
         try:
             with self._open("GET", url, headers, None, None, None, True, timeout) as response:
@@ -267,12 +270,10 @@ def _read(response: requests.Response, limit: int) -> bytes:
 def in_parallel(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     """The results in the order of the items, at most `workers` calls at a time."""
     if len(items) <= 1 or workers <= 1:
-        for item in items:
-            yield function(item)
+        yield from map(function, items)
         return
     with ThreadPoolExecutor(max_workers=min(workers, len(items))) as pool:
-        for result in pool.map(function, items):
-            yield result
+        yield from pool.map(function, items)
 
 
 def join_url(base: str, *segments: str) -> str:

@@ -37,7 +37,7 @@ STOPPED, LAPSED, TERMINATED = "stopped", "lease lapsed", "terminated"
 
 
 class ProbeProcess:
-    """The background probe of one name in one state directory. All methods raise ClientError for what a user can cause."""
+    """The background probe of one name in one state directory. Raises ClientError for what a user can cause."""
 
     def __init__(self, state_dir: str, name: str) -> None:
         if not _NAME.fullmatch(name):
@@ -103,7 +103,7 @@ class ProbeProcess:
                 "setting-invalid",
                 self.name,
                 f"The background probe {self.name} did not start: {said or 'it ended at once'}.",
-                f"Check that the state directory {self._dir} is on a local disk with free space, and that no other run uses it.",
+                f"Check that the state directory {self._dir} is on a local disk with space, and used by no other run.",
             )
         return int(said)
 
@@ -149,7 +149,9 @@ class ProbeProcess:
 
     # From here on: the background process itself.
 
-    def _second_fork(self, writer: int, config: Mapping[str, Any], lease: float, make_stream: Callable[[], Stream]) -> None:
+    def _second_fork(
+        self, writer: int, config: Mapping[str, Any], lease: float, make_stream: Callable[[], Stream]
+    ) -> None:
         try:
             os.setsid()
             if os.fork() != 0:

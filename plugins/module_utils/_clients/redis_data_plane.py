@@ -46,7 +46,9 @@ class Backup:
 class DataPlaneRedis:
     """One Redis. All methods raise ClientError."""
 
-    def __init__(self, url: str, timeout: float = 5.0, ca_path: Optional[str] = None, validate_certs: bool = True) -> None:
+    def __init__(
+        self, url: str, timeout: float = 5.0, ca_path: Optional[str] = None, validate_certs: bool = True
+    ) -> None:
         self.name = mask_url(url)
         options: Any = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "decode_responses": True}
         options["encoding_errors"] = "replace"
@@ -92,7 +94,9 @@ class DataPlaneRedis:
         keys = set()
         for prefix in prefixes:
             keys.update(
-                self._ask(lambda prefix=prefix: list(self._redis.scan_iter(match=_literal(prefix) + "*", count=_SCAN_COUNT)))  # type: ignore[misc]
+                self._ask(
+                    lambda prefix=prefix: list(self._redis.scan_iter(match=_literal(prefix) + "*", count=_SCAN_COUNT))
+                )  # type: ignore[misc]
             )
         return sorted(keys)
 

@@ -184,8 +184,9 @@ def findings(numbers: Mapping[str, Any], budget: int, name: str) -> List[Finding
             make(
                 "probe-failed",
                 name,
-                f"Probe {name}: of {numbers['requests']} requests {numbers['failed']} failed and {numbers['effect_missing']} "
-                f"did not show the plugin's effect{_example(numbers, (FAILED, EFFECT_MISSING))}.",
+                f"Probe {name}: of {numbers['requests']} requests {numbers['failed']} failed and "
+                f"{numbers['effect_missing']} did not show the plugin's effect"
+                f"{_example(numbers, (FAILED, EFFECT_MISSING))}.",
                 "Look at the samples, and into the logs of the gateways at those times.",
             )
         )
@@ -194,9 +195,9 @@ def findings(numbers: Mapping[str, Any], budget: int, name: str) -> List[Finding
             error(
                 "unauthorized-allowed",
                 name,
-                f"Probe {name}: {numbers['unauthorized_allowed']} of {numbers['requests']} requests that must be refused were "
-                f"let through{_example(numbers, (UNAUTHORIZED_ALLOWED,))}.",
-                "Stop, and take the gateways that let it through out of the load balancer: their auth plugin does not run.",
+                f"Probe {name}: {numbers['unauthorized_allowed']} of {numbers['requests']} requests that must be "
+                f"refused were let through{_example(numbers, (UNAUTHORIZED_ALLOWED,))}.",
+                "Stop, and take these gateways out of the load balancer: their auth plugin does not run.",
             )
         )
     if used > budget:
@@ -204,7 +205,8 @@ def findings(numbers: Mapping[str, Any], budget: int, name: str) -> List[Finding
             error(
                 "budget-spent",
                 name,
-                f"Probe {name}: {used} of {numbers['requests']} requests did not show what they must; the budget is {budget}.",
+                f"Probe {name}: {used} of {numbers['requests']} requests did not show what they must; the "
+                f"budget is {budget}.",
                 "Stop the roll and look at the samples.",
             )
         )
