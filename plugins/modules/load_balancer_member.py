@@ -57,10 +57,10 @@ options:
       - V(drained) sends no new request to the server and waits until none runs. A server that is in maintenance already
         is left there.
       - V(ready) lets it have requests again and waits until its health check passed, if it has one.
-      - V(info) only looks.
+      - V(observed) only looks.
     type: str
-    choices: [drained, ready, info]
-    default: info
+    choices: [drained, ready, observed]
+    default: observed
   wait_timeout:
     description:
       - Seconds to wait. At the deadline the module fails and says what it waited for.
@@ -140,7 +140,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 
 def satisfied(state: str, server: Server) -> bool:
     """Whether nothing has to be said to the balancer (waiting may still be needed)."""
-    return state == "info" or (server.out if state == "drained" else not server.out)
+    return state == "observed" or (server.out if state == "drained" else not server.out)
 
 
 def member(balancer: HAProxy, name: str) -> Dict[str, Any]:
@@ -206,7 +206,7 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
     if not module.check_mode:
         for one in todo:
             one.set_state(name, "drain" if state == "drained" else "ready")
-        if state != "info":
+        if state != "observed":
             for one in balancers:
                 wait_for(one, name, state, max(0.0, params["wait_timeout"] - (time.monotonic() - started)))
         if state == "drained":
@@ -245,7 +245,7 @@ def main() -> None:
                 },
             },
             "server": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["drained", "ready", "info"], "default": "info"},
+            "state": {"type": "str", "choices": ["drained", "ready", "observed"], "default": "observed"},
             "wait_timeout": {"type": "float", "default": 60},
             "quiet": {"type": "float", "default": 0},
         },

@@ -33,14 +33,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source
     read_source,
     tar_members,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 
 LABEL_COMPILE = "tyk.upgrade.compile"
 LINES_SHOWN = 30
 META = "build.json"
-#: Compilers that leave the plugin path as it is, whatever build id they get (corrected in 5.2.4 by its release notes).
-IGNORES_BUILD_ID = "==5.0.2 | >=5.1.0, <5.2.4"
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ class Build:
 
     @property
     def arguments(self) -> List[str]:
-        """What the compiler is started with; releases that know fewer arguments ignore the rest."""
-        return [f"{self.plugin}.so", self.build_id, self.goos, self.goarch]
+        """What the compiler of this version is started with."""
+        return compiler_contract(self.version).command(self.plugin, self.build_id, self.goos, self.goarch)
 
     @property
     def subject(self) -> str:
@@ -156,10 +154,19 @@ def container_body(image: Image, build: Build, options: Options, key: str) -> Di
 
 def prepared_source(build: Build) -> PluginSource:
     """The plugin's source as the compiler of this version has to get it."""
+    contract = compiler_contract(build.version)
+    if contract.unusable:
+        raise DomainError(
+            error(
+                "compiler-unusable",
+                build.subject,
+                f"The plugin compiler of {build.version} cannot build what that gateway loads.",
+                "Go through another patch release of that line, or give a plugin that was built by other means.",
+                contract.source,
+            )
+        )
     source = read_source(build.plugin, build.source)
-    if build.build_id and Version.parse(build.version).satisfies(IGNORES_BUILD_ID):
-        return source.renamed(build.build_id)
-    return source
+    return source if contract.honours_build_id else source.renamed(build.build_id)
 
 
 class Compiler:
