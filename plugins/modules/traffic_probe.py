@@ -426,6 +426,12 @@ def main() -> None:
             result = act(module, ProbeProcess(module.params["state_dir"], module.params["name"]))
     except ClientError as problem:
         fail(module, problem)
+    except OSError as problem:
+        module.fail_json(
+            msg=f"The state directory {module.params['state_dir']} cannot be used: {problem.strerror}. Give a directory "
+            "that the user who runs this task may write.",
+            findings=[],
+        )
     module.exit_json(**result)
 
 

@@ -283,5 +283,5 @@ def _fingerprint(config: Mapping[str, Any], salt: str) -> str:
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it is not there, as wanted

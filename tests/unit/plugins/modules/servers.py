@@ -133,7 +133,9 @@ class GatewayServer(Server):
             return json_reply(self.ready, {"status": "pass" if self.ready == 200 else "fail"})
         if request.path.startswith("/tyk/reload"):
             if request.headers.get("x-tyk-authorization") != self.secret:
-                return json_reply(403, {"status": "error", "message": "Attempted administrative access with invalid key!"})
+                return json_reply(
+                    403, {"status": "error", "message": "Attempted administrative access with invalid key!"}
+                )
             self.reloads.append(request.target)
             return json_reply(200, {"status": "ok", "message": ""})
         for path, function in self.apis.items():
@@ -238,7 +240,9 @@ class DashboardServer(Server):
     def get(self, kind: str, identifier: str) -> Reply:
         if kind.endswith("oas"):
             if identifier not in self.documents:
-                return json_reply(400, {"Status": "Error", "Message": "the requested API definition is in Tyk classic format"})
+                return json_reply(
+                    400, {"Status": "Error", "Message": "the requested API definition is in Tyk classic format"}
+                )
             return json_reply(200, self.documents[identifier])
         return json_reply(200, self.items[identifier])
 

@@ -127,17 +127,13 @@ def test_a_digest_does_not_change_with_the_servers_own_fields(dashboard: Dashboa
 
 
 def test_a_wrong_token_is_a_sentence_without_the_token(dashboard: DashboardServer) -> None:
-    result = run_failing(
-        "api_definition_info", {"dashboard_url": dashboard.url, "dashboard_token": "a-wrong-token"}
-    )
+    result = run_failing("api_definition_info", {"dashboard_url": dashboard.url, "dashboard_token": "a-wrong-token"})
     assert codes(result) == ["dashboard-unauthorized"]
     assert "answered 401 with Not authorised" in result["msg"]
     assert "a-wrong-token" not in str(result)
 
 
-def test_the_token_may_come_from_the_environment(
-    dashboard: DashboardServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_token_may_come_from_the_environment(dashboard: DashboardServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TYK_DASHBOARD_TOKEN", "dashboard-token")
     assert len(run_module("api_definition_info", {"dashboard_url": dashboard.url})["apis"]) == 5
 
@@ -265,9 +261,7 @@ def test_a_backup_never_replaces_another(dashboard: DashboardServer, tmp_path: P
     assert result["backup"] == str(tmp_path / "apis.1.json")
 
 
-def test_a_backup_that_cannot_be_written_stops_before_the_first_put(
-    dashboard: DashboardServer, tmp_path: Path
-) -> None:
+def test_a_backup_that_cannot_be_written_stops_before_the_first_put(dashboard: DashboardServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = patch(dashboard, tmp_path / "file" / "apis.json")
     assert result["failed"] and "no API definition was written" in result["msg"]

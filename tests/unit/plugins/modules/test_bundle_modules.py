@@ -343,7 +343,14 @@ def test_a_read_only_store(store: StoreServer, bundle: Path, status: int) -> Non
 
 @pytest.mark.parametrize(
     ("status", "part"),
-    [(401, "credentials"), (404, "no such folder"), (409, "no such folder"), (413, "this size"), (507, "full"), (302, "redirects")],
+    [
+        (401, "credentials"),
+        (404, "no such folder"),
+        (409, "no such folder"),
+        (413, "this size"),
+        (507, "full"),
+        (302, "redirects"),
+    ],
 )
 def test_other_refusals_say_what_is_wrong(store: StoreServer, bundle: Path, status: int, part: str) -> None:
     store.refuse["PUT"] = status

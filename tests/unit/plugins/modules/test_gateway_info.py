@@ -11,7 +11,12 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, GatewayServer, Request, json_reply
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import (
+    FixedServer,
+    GatewayServer,
+    Request,
+    json_reply,
+)
 
 
 @pytest.fixture
@@ -140,7 +145,12 @@ def test_waiting_ends_when_everything_holds(gateway: GatewayServer) -> None:
         gateway,
         wait=True,
         wait_timeout=20,
-        wait_for={"version": "v5.8.9", "redis": True, "rpc": True, "api": {"path": "/orders/get", "headers": {"X": "y"}}},
+        wait_for={
+            "version": "v5.8.9",
+            "redis": True,
+            "rpc": True,
+            "api": {"path": "/orders/get", "headers": {"X": "y"}},
+        },
     )
     assert not result["failed"], result
     assert result["gateways"][0]["waiting_for"] == []
