@@ -292,16 +292,14 @@ def resolutions(
 ) -> Dict[str, Dict[str, Optional[str]]]:
     """The file that a gateway of each version opens for each hook path; None where it finds none.
 
-    A path that request and response hooks share counts as found only if both kinds find a file.
+    Where request and response hooks share a path, the response hook has the last word: it comes last, and no gateway
+    tries a name for it that it does not try for a request hook.
     """
-    result: Dict[str, Dict[str, Optional[str]]] = {}
-    for version in versions:
-        opened: Dict[str, Optional[str]] = {}
-        for hook in hooks(manifest) if is_go(manifest) else []:
-            found = resolve(version, hook.path, files, goos, goarch, hook.phase)
-            opened[hook.path] = found if opened.get(hook.path, found) is not None else None
-        result[str(version)] = opened
-    return result
+    found = hooks(manifest) if is_go(manifest) else []
+    return {
+        str(version): {hook.path: resolve(version, hook.path, files, goos, goarch, hook.phase) for hook in found}
+        for version in versions
+    }
 
 
 def lint(manifest: object, subject: str, present: Optional[Collection[str]] = None) -> List[Finding]:

@@ -68,6 +68,14 @@ def test_paths_in_words(current, target, hooks, path, cutover):
     assert (decision.path, decision.cutover) == (path, cutover)
 
 
+@pytest.mark.parametrize(
+    ("current", "target", "supported"),
+    [("5.3.0", "5.8.9", True), ("4.3.8", "5.0.2", False), ("5.0.2", "5.8.9", False), ("4.0.3", "4.0.16", False)],
+)
+def test_what_is_supported(current, target, supported):
+    assert decide(current, target, [PRE]).supported is supported
+
+
 def told(current, target, hooks=(PRE,)):
     return " ".join(decide(current, target, hooks).reasons)
 

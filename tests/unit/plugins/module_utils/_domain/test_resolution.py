@@ -86,6 +86,11 @@ def test_the_table_agrees_with_the_independent_statement(version, hook):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.versions)
+def test_no_name_is_tried_for_a_response_hook_alone(rule):
+    assert set(rule.response) <= set(rule.request)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.versions)
 def test_every_rule_has_a_source_and_a_release(rule):
     assert rule.source
     assert any(version.satisfies(rule.versions) for version in ALL)
