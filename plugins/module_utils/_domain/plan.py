@@ -1,0 +1,425 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: a pure function of what was observed and what is wanted.
+
+Same input, same bytes. Names of bundles and builds derive from their inputs, so the plan knows them before anything is
+compiled. plan(after(plan)) is empty, also when a run stopped half way and everything is looked at anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan_checks
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    DomainError,
+    Finding,
+    error,
+    has_errors,
+    info,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import GAP, NONE, SHARED, Decision, decide
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles import Fleet, PluginWork, plan_plugins
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
+    CONFIRM,
+    NOTHING,
+    REPLACE,
+    SCHEMA,
+    ApiMove,
+    Build,
+    Bundle,
+    ControlPlaneStep,
+    GatewayStep,
+    Plan,
+    PumpStep,
+    Wanted,
+    canonical_json,
+    natural,
+    plan_sha256,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import ApiState, BundleState, State
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.waves import batches, order, split
+
+__all__ = [
+    "SCHEMA",
+    "ApiMove",
+    "Build",
+    "Bundle",
+    "Plan",
+    "Wanted",
+    "after",
+    "build",
+    "canonical_json",
+    "drift",
+    "plan_sha256",
+    "refused",
+    "summary_lines",
+]
+
+
+def build(state: State, wanted: Wanted) -> Plan:
+    """Compute the plan. Never raises for what a user can cause: that is among the plan's findings."""
+    findings: List[Finding] = list(state.findings)
+    findings.extend(plan_checks.check(state, wanted))
+    fleet = _fleet(state, wanted)
+    work = plan_plugins(state, wanted, fleet) if fleet is not None else PluginWork()
+    findings.extend(work.findings)
+    decision, reasons = _decide(fleet, work)
+    findings.extend(reasons)
+    gateways = _gateways(state, wanted)
+    try:
+        rolled, waves = _roll(state, wanted, gateways)
+    except DomainError as problem:
+        rolled, waves = (), ()
+        findings.append(problem.finding)
+    return Plan(
+        before=tuple(str(version) for version in (fleet.observed if fleet else ()) if version != wanted.version),
+        to=str(wanted.version),
+        pump_to=str(wanted.pump_version) if wanted.pump_version is not None else None,
+        path=decision.path,
+        cutover=decision.cutover,
+        reasons=tuple(decision.reasons),
+        builds=tuple(work.builds),
+        bundles=tuple(work.bundles),
+        apis=tuple(work.apis),
+        control_plane=_control_plane(state, wanted),
+        pumps=_pumps(state, wanted),
+        gateways=gateways,
+        batches=rolled,
+        waves=waves,
+        findings=plan_checks.dedupe(findings),
+    )
+
+
+def refused(problem: Finding, state: Optional[State] = None) -> Plan:
+    """The plan of wishes that cannot be read: nothing but the reason, and what else is wrong."""
+    findings = [problem] + list(state.findings if state is not None else ())
+    return Plan((), "", None, NONE, NONE, findings=plan_checks.dedupe(findings))
+
+
+def after(state: State, plan: Plan) -> State:
+    """What will be observed once the plan has been carried out."""
+    gateways = {step.host: step for step in plan.replaced_gateways}
+    pumps = {step.host: step for step in plan.replaced_pumps}
+    moves = {move.id: move for move in plan.apis}
+    apis = tuple(
+        replace(api, bundle=moves[api.id].to_bundle) if api.id in moves else api for api in state.apis
+    )
+    return replace(
+        state,
+        gateways=tuple(
+            replace(
+                gateway,
+                version=gateways[gateway.host].to,
+                repository=gateway.target_repository,
+                tag=f"v{gateways[gateway.host].to}",
+                image_id="",
+                ready=True,
+                reachable=True,
+            )
+            if gateway.host in gateways
+            else gateway
+            for gateway in state.gateways
+        ),
+        pumps=tuple(
+            replace(pump, version=wanted.to, repository=pump.target_repository, tag=f"v{wanted.to}", running=True)
+            if wanted is not None
+            else pump
+            for pump, wanted in ((pump, pumps.get(pump.host)) for pump in state.pumps)
+        ),
+        apis=apis,
+        bundles=_bundles_after(state, plan, apis),
+    )
+
+
+def drift(saved: Mapping[str, Any], state: State) -> List[Finding]:
+    """What is neither where the saved plan found it nor where the plan takes it.
+
+    Empty if and only if every gateway, pump and API is at its planned from or to, and there is none the plan does not know.
+    """
+    if saved.get("schema") != SCHEMA:
+        return [_drift("plan", f"The saved plan has schema {saved.get('schema')!r}; known is {SCHEMA!r}.")]
+    return [
+        *_versions_drift("gateway", saved.get("gateways") or [], {each.host: each.version for each in state.gateways}),
+        *_versions_drift("pump", saved.get("pumps") or [], {each.host: each.version for each in state.pumps}),
+        *_apis_drift(saved, state.apis),
+    ]
+
+
+def deviation(saved: Mapping[str, Any], plan: Plan) -> List[Finding]:
+    """How the plan as it would be made now leads elsewhere than the saved one: other wishes, sources or compilers."""
+    findings = []
+    if saved.get("to") != plan.to:
+        findings.append(_drift("tyk_target_version", f"The saved plan leads to {saved.get('to')}, not to {plan.to}."))
+    pump_to = (saved.get("pump") or {}).get("to")
+    if pump_to != plan.pump_to:
+        findings.append(_drift("tyk_pump_version", f"The saved plan takes the pump to {pump_to}, not to {plan.pump_to}."))
+    known = {str(bundle.get("name")) for bundle in saved.get("bundles") or []}
+    for bundle in plan.new_bundles:
+        if bundle.name not in known:
+            findings.append(
+                _drift(
+                    bundle.replaces,
+                    f"In place of {bundle.replaces} the saved plan does not publish {bundle.name}: a plugin's source, a "
+                    "compiler or the bundle's manifest is no longer what it was.",
+                )
+            )
+    return findings
+
+
+def summary_lines(plan: Plan) -> List[str]:
+    """The plan in a few lines for a person who decides about it."""
+    lines: List[str] = []
+    if plan.to:
+        lines.append(_headline(plan))
+        if plan.control_plane.action == CONFIRM:
+            lines.append(f"Control plane: {plan.control_plane.before}, confirmed by you; it is not touched.")
+        lines.extend(_bundle_lines(plan))
+        lines.extend(_pump_lines(plan))
+        lines.extend(_gateway_lines(plan))
+    lines.extend(
+        f"{finding.severity.value.capitalize()} [{finding.code}] {finding.subject}: {finding.sentence()}"
+        for finding in plan.findings
+    )
+    if has_errors(plan.findings):
+        count = sum(finding.severity.value == "error" for finding in plan.findings)
+        lines.append(f"Refused for {_number(count, 'reason')}; nothing was changed.")
+    return lines
+
+
+def _fleet(state: State, wanted: Wanted) -> Optional[Fleet]:
+    """None when no gateway said what it runs: then nothing can be said about plugins either."""
+    versions = [plan_checks.read_version(gateway.version) for gateway in state.gateways]
+    observed = tuple(sorted({version for version in versions if version is not None}))
+    if not observed:
+        return None
+    return Fleet(
+        observed=observed,
+        target=wanted.version,
+        platforms=tuple(sorted({gateway.platform for gateway in state.gateways})),
+        edition=min(gateway.edition for gateway in state.gateways),
+    )
+
+
+def _decide(fleet: Optional[Fleet], work: PluginWork) -> Tuple[Decision, List[Finding]]:
+    if fleet is None or not (fleet.moving or work.apis):
+        return Decision(NONE, NONE, [], [], True), []
+    current = plan_checks.origin(fleet.observed, fleet.target) or fleet.target
+    goos, goarch = fleet.platforms[0]
+    decision = decide(current, fleet.target, work.hooks, goos, goarch)
+    if decision.cutover not in (SHARED, NONE):
+        reasons = " ".join(decision.reasons[:1])
+        return decision, [
+            error(
+                "cutover-unsupported",
+                "tyk_target_version",
+                f"The plugins cannot be switched before the gateways from {current} to {fleet.target}. {reasons}",
+                "They have to be put in place host by host, which this release does not do; choose a target from 4.3.2 on.",
+                "; ".join(decision.sources),
+            )
+        ]
+    if decision.path == GAP:
+        return decision, [
+            info(
+                "path-uncovered",
+                "tyk_target_version",
+                f"The published procedure does not cover {current} to {fleet.target}; the file-resolution rules do.",
+                "Nothing needs to be done.",
+                "; ".join(decision.sources),
+            )
+        ]
+    return decision, []
+
+
+def _control_plane(state: State, wanted: Wanted) -> ControlPlaneStep:
+    plane = state.control_plane
+    version = plan_checks.read_version(plane.version)
+    return ControlPlaneStep(
+        driver=plane.driver,
+        before=plane.version,
+        to=str(max(version, wanted.version) if version is not None else wanted.version),
+        action=CONFIRM if plane.driver == "manual" and plane.confirmed else NOTHING,
+    )
+
+
+def _pumps(state: State, wanted: Wanted) -> Tuple[PumpStep, ...]:
+    steps = []
+    for pump in sorted(state.pumps, key=lambda each: natural(each.host)):
+        image = _image(pump.repository, pump.tag)
+        stays = wanted.pump_version is None or plan_checks.read_version(pump.version) == wanted.pump_version
+        steps.append(
+            PumpStep(
+                host=pump.host,
+                before=pump.version,
+                to=pump.version if stays else str(wanted.pump_version),
+                image_from=image,
+                image_to=image if wanted.pump_version is None or stays else _target_image(pump, wanted.pump_version),
+                action=NOTHING if stays else REPLACE,
+            )
+        )
+    return tuple(steps)
+
+
+def _gateways(state: State, wanted: Wanted) -> Tuple[GatewayStep, ...]:
+    steps = []
+    for gateway in sorted(state.gateways, key=lambda each: natural(each.host)):
+        version = plan_checks.read_version(gateway.version)
+        stays = version is None or version == wanted.version
+        image = _image(gateway.repository, gateway.tag)
+        steps.append(
+            GatewayStep(
+                host=gateway.host,
+                deployment=gateway.deployment,
+                before=gateway.version,
+                to=str(wanted.version),
+                image_from=image,
+                image_to=image if stays else _target_image(gateway, wanted.version),
+                action=NOTHING if stays else REPLACE,
+                ready=gateway.ready,
+            )
+        )
+    return tuple(steps)
+
+
+def _roll(
+    state: State, wanted: Wanted, steps: Sequence[GatewayStep]
+) -> Tuple[Tuple[Tuple[str, ...], ...], Tuple[Tuple[str, ...], ...]]:
+    """Batches and waves. Raises DomainError when a setting does not say how many."""
+    replaced = {step.host for step in steps if step.action == REPLACE}
+    gateways = sorted((each for each in state.gateways if each.host in replaced), key=lambda each: natural(each.host))
+    hosts = [gateway.host for gateway in order(gateways)]
+    return (
+        tuple(tuple(batch) for batch in batches(hosts, wanted.waves, wanted.max_unavailable)),
+        tuple(tuple(wave) for wave in split(hosts, wanted.waves)),
+    )
+
+
+def _image(repository: str, tag: str) -> str:
+    return f"{repository}:{tag}" if repository and tag else repository
+
+
+def _target_image(unit: Any, version: Version) -> str:
+    return f"{unit.target_repository}:{version.tag}" if unit.target_repository else ""
+
+
+def _bundles_after(state: State, plan: Plan, apis: Sequence[ApiState]) -> Tuple[BundleState, ...]:
+    named = {api.bundle for api in apis if api.bundle}
+    found = {bundle.name: bundle for bundle in state.bundles}
+    for bundle in plan.new_bundles:
+        found[bundle.name] = BundleState(
+            name=bundle.name,
+            found=True,
+            manifest=bundle.manifest,
+            provenance=bundle.provenance,
+            files=tuple({"name": name, "size": 0, "sha256": ""} for name in bundle.files),
+            checksum_ok=True,
+        )
+    return tuple(found[name] for name in sorted(found, key=natural) if name in named)
+
+
+def _versions_drift(
+    kind: str, steps: Sequence[Mapping[str, Any]], observed: Mapping[str, Optional[str]]
+) -> List[Finding]:
+    findings = []
+    planned = {str(step["host"]): step for step in steps}
+    for host in sorted(planned, key=natural):
+        step = planned[host]
+        if host not in observed:
+            findings.append(_drift(host, f"The {kind} {host} of the saved plan is no longer in the inventory."))
+        elif observed[host] not in (step["from"], step["to"]):
+            findings.append(
+                _drift(
+                    host,
+                    f"The {kind} {host} runs {observed[host] or 'no known version'}; the saved plan takes it from "
+                    f"{step['from']} to {step['to']}.",
+                )
+            )
+    for host in sorted(set(observed) - set(planned), key=natural):
+        findings.append(_drift(host, f"The {kind} {host} is not in the saved plan."))
+    return findings
+
+
+def _apis_drift(saved: Mapping[str, Any], apis: Sequence[ApiState]) -> List[Finding]:
+    findings = []
+    planned = {str(move["id"]): move for move in saved.get("apis") or []}
+    replaced = {str(move["from_bundle"]) for move in planned.values()}
+    kept = {str(bundle["name"]) for bundle in saved.get("bundles") or []}
+    present = {api.id: api for api in apis}
+    for api_id in sorted(set(planned) - set(present)):
+        name = planned[api_id].get("name") or api_id
+        findings.append(_drift(str(name), f"The API {name} of the saved plan is gone."))
+    for api in sorted(apis, key=lambda each: (natural(each.name), each.id)):
+        name = api.name or api.id
+        move = planned.get(api.id)
+        if move is None:
+            if api.bundle and (api.bundle in replaced or api.bundle not in kept):
+                findings.append(_drift(name, f"The API {name} uses bundle {api.bundle}, which the saved plan does not know of."))
+        elif api.bundle not in (move["from_bundle"], move["to_bundle"]):
+            findings.append(
+                _drift(
+                    name,
+                    f"The API {name} uses bundle {api.bundle or 'none'}; the saved plan moves it from "
+                    f"{move['from_bundle']} to {move['to_bundle']}.",
+                )
+            )
+        elif api.bundle == move["from_bundle"] and api.digest != move["digest"]:
+            findings.append(_drift(name, f"The definition of the API {name} was changed since the plan was saved."))
+    return findings
+
+
+def _drift(subject: str, message: str) -> Finding:
+    return error("drift", subject, message, "Make a new plan, look at it, and apply that one.")
+
+
+def _headline(plan: Plan) -> str:
+    if plan.empty:
+        return f"Nothing to do: everything is at {plan.to}{f', the pump at {plan.pump_to}' if plan.pump_to else ''}."
+    before = " and ".join(plan.before) or plan.to
+    gateways = len(plan.replaced_gateways)
+    done = sum(step.before == plan.to for step in plan.gateways)
+    text = f"Upgrade {_number(gateways, 'gateway')} from {before} to {plan.to}" if gateways else f"Gateways are at {plan.to}"
+    if gateways and done:
+        text += f" ({done} already there)"
+    return f"{text}; {_number(plan.changes, 'change')} in all."
+
+
+def _bundle_lines(plan: Plan) -> List[str]:
+    lines = []
+    if plan.new_bundles and plan.path != NONE:
+        lines.append(f"Plugins: path {plan.path}, one bundle for both versions, switched before any gateway is touched.")
+    built: Dict[str, List[Build]] = {}
+    for each in plan.builds:
+        built.setdefault(each.bundle, []).append(each)
+    for bundle in plan.new_bundles:
+        builds = built.get(bundle.name, [])
+        plugins = ", ".join(sorted({each.plugin for each in builds}))
+        versions = " and ".join(sorted({each.version for each in builds}, key=Version.parse))
+        lines.append(f"Bundle {bundle.name} (new): {plugins}, built for {versions}.")
+    targets: Dict[Tuple[str, str], List[str]] = {}
+    for move in plan.apis:
+        targets.setdefault((move.from_bundle, move.to_bundle), []).append(move.name or move.id)
+    for (old, new), names in sorted(targets.items()):
+        lines.append(f"{_number(len(names), 'API')} from {old} to {new}: {', '.join(names)}.")
+    kept = [bundle.name for bundle in plan.bundles if bundle.keep]
+    if kept and not plan.empty:
+        lines.append(f"Kept as they are: {', '.join(kept)}.")
+    return lines
+
+
+def _pump_lines(plan: Plan) -> List[str]:
+    return [f"Pump {step.host}: {step.before} to {step.to}." for step in plan.replaced_pumps]
+
+
+def _gateway_lines(plan: Plan) -> List[str]:
+    if not plan.batches:
+        return []
+    waves = " | ".join(", ".join(wave) for wave in plan.waves)
+    largest = max(len(batch) for batch in plan.batches)
+    return [f"Gateways, wave by wave: {waves}; at most {largest} out at once."]
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

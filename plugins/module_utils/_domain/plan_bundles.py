@@ -1,0 +1,403 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan's part about plugins: which bundles stay, which are made anew from what, and which APIs move.
+
+The manifest of the bundle that an API names now is the template. All APIs that name a bundle move together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, Provenance
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, has_errors, warning
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
+    ApiMove,
+    Build,
+    Bundle,
+    Wanted,
+    natural,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import Target, layout
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import (
+    ApiState,
+    BundleState,
+    CompilerState,
+    SourceState,
+    State,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What the plugins must fit: the versions that run and the target, on these platforms."""
+
+    observed: Tuple[Version, ...]
+    target: Version
+    platforms: Tuple[Tuple[str, str], ...]
+    edition: str
+
+    @property
+    def versions(self) -> Tuple[Version, ...]:
+        """Every version that must find a build of its own, lowest first."""
+        return tuple(sorted({*self.observed, self.target}))
+
+    @property
+    def moving(self) -> bool:
+        """Whether any gateway changes its version."""
+        return any(version != self.target for version in self.observed)
+
+    @property
+    def targets(self) -> List[Target]:
+        """Every version on every platform."""
+        return [Target(version, goos, goarch) for version in self.versions for goos, goarch in self.platforms]
+
+    @property
+    def goarchs(self) -> Tuple[str, ...]:
+        """The architectures, sorted."""
+        return tuple(sorted({goarch for unused, goarch in self.platforms}))
+
+
+@dataclass
+class PluginWork:
+    """What the plan holds about plugins."""
+
+    builds: List[Build] = field(default_factory=list)
+    bundles: List[Bundle] = field(default_factory=list)
+    apis: List[ApiMove] = field(default_factory=list)
+    hooks: List[Hook] = field(default_factory=list)
+    findings: List[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _InUse:
+    """A Go bundle that APIs name now."""
+
+    state: BundleState
+    manifest: Mapping[str, Any]
+    apis: Tuple[ApiState, ...]
+    sources: Mapping[str, str]
+    opens: bool
+    satisfied: bool
+
+    @property
+    def name(self) -> str:
+        return self.state.name
+
+    @property
+    def family(self) -> Tuple[str, str]:
+        """Bundles of one family differ in nothing but what their builds were made for."""
+        return bundle_format.bundle_stem(self.name), bundle_format.manifest_digest(self.manifest)
+
+
+def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
+    """Decide about every bundle that an API names."""
+    work = PluginWork()
+    named = _apis_by_bundle(state.apis)
+    known = {bundle.name: bundle for bundle in state.bundles}
+    used: List[str] = []
+    in_use: List[_InUse] = []
+    for name in sorted(named, key=natural):
+        bundle = known.get(name)
+        manifest = bundle.manifest if bundle is not None else None
+        if bundle is None or not bundle.found or manifest is None:
+            work.findings.append(_missing(name, named[name]))
+            continue
+        wrong = [finding for finding in bundle_format.lint(manifest, name) if has_errors([finding])]
+        if wrong:
+            work.findings.extend(wrong)
+        elif not bundle_format.is_go(manifest):
+            work.bundles.append(_kept(bundle))
+        else:
+            used.extend(bundle_format.plugin_stems(manifest))
+            work.hooks.extend(bundle_format.hooks(manifest))
+            in_use.append(_look_at(bundle, manifest, named[name], _digests(state, wanted), fleet))
+    if not has_errors(work.findings):
+        work.findings.extend(_unused(wanted, used))
+    _decide(in_use, state, wanted, fleet, work)
+    work.bundles.sort(key=lambda bundle: natural(bundle.name))
+    work.builds.sort(key=lambda build: (build.bundle, build.plugin, Version.parse(build.version), build.goarch))
+    work.apis.sort(key=lambda move: (natural(move.name), move.id))
+    return work
+
+
+def _decide(
+    in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
+) -> None:
+    """Keep what serves, move what has a sibling that serves, build the rest."""
+    serving: Dict[Tuple[Tuple[str, str], Tuple[Tuple[str, str], ...]], str] = {}
+    moving: List[_InUse] = []
+    for used in in_use:
+        if used.satisfied or (used.opens and not fleet.moving):
+            work.bundles.append(_kept(used.state))
+            if used.satisfied:
+                serving.setdefault((used.family, tuple(sorted(used.sources.items()))), used.name)
+        else:
+            moving.append(used)
+    new: Dict[str, Bundle] = {}
+    for used in moving:
+        sibling = serving.get((used.family, tuple(sorted(used.sources.items()))))
+        if sibling is None:
+            made = _new_bundle(used, state, wanted, fleet, work)
+            if made is None:
+                continue
+            bundle, builds = made
+            if bundle.name not in new:
+                new[bundle.name] = bundle
+                work.builds.extend(builds)
+            sibling = bundle.name
+        work.apis.extend(_move(api, sibling) for api in used.apis)
+    work.bundles.extend(new.values())
+
+
+def _look_at(
+    bundle: BundleState,
+    manifest: Mapping[str, Any],
+    apis: Sequence[ApiState],
+    digests: Mapping[str, str],
+    fleet: Fleet,
+) -> _InUse:
+    sources = {stem: digests[stem] for stem in bundle_format.plugin_stems(manifest) if stem in digests}
+    complete = len(sources) == len(bundle_format.plugin_stems(manifest))
+    opens = all(
+        all(bundle_format.resolutions(manifest, bundle.file_names, fleet.versions, goos, goarch)[str(version)].values())
+        for version in fleet.versions
+        for goos, goarch in fleet.platforms
+    )
+    provenance = _provenance(bundle)
+    satisfied = (
+        opens
+        and complete
+        and provenance is not None
+        and bundle_format.satisfies(provenance, sources, fleet.versions, fleet.goarchs, fleet.edition)
+    )
+    return _InUse(bundle, manifest, tuple(apis), sources, opens, satisfied)
+
+
+def _new_bundle(
+    used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
+) -> Optional[Tuple[Bundle, List[Build]]]:
+    """The bundle that takes over, and its builds; None with findings when it cannot be made."""
+    stems = bundle_format.plugin_stems(used.manifest)
+    files = {stem: layout(fleet.targets, stem, bundle_format.phases(used.manifest, stem)) for stem in stems}
+    findings = _unlisted(used, stems, wanted)
+    findings += _without_source(stems, used, wanted)
+    findings += _without_layout(used, [stem for stem in stems if files[stem] is None], fleet)
+    findings += _further_files(used)
+    compilers, wrong = _compilers(state, fleet)
+    work.findings.extend(findings + wrong)
+    if findings or wrong:
+        return None
+    provenance = Provenance(
+        stem=bundle_format.bundle_stem(used.name),
+        sources=dict(used.sources),
+        versions=tuple(str(version) for version in fleet.versions),
+        compilers={version: str(compiler.id) for version, compiler in compilers.items()},
+        manifest_digest=bundle_format.manifest_digest(used.manifest),
+        goos=fleet.platforms[0][0],
+        goarchs=fleet.goarchs,
+        edition=fleet.edition,
+    )
+    build_id = bundle_format.build_id(provenance)
+    provenance = replace(provenance, build_id=build_id)
+    name = bundle_format.bundle_name(provenance.stem, build_id)
+    paths = {source.plugin: source.path for source in state.sources}
+    builds = [
+        Build(
+            plugin=stem,
+            version=str(target.version),
+            goos=target.goos,
+            goarch=target.goarch,
+            edition=fleet.edition,
+            build_id=bundle_format.plugin_build_id(build_id, stem),
+            file=file,
+            image=compilers[str(target.version)].image,
+            compiler_id=str(compilers[str(target.version)].id),
+            source=paths.get(stem) or wanted.sources[stem],
+            source_digest=used.sources[stem],
+            bundle=name,
+        )
+        for stem in stems
+        for target, file in (files[stem] or {}).items()
+    ]
+    listed = [build.file for build in builds] + [bundle_format.PROVENANCE_FILE]
+    bundle = Bundle(
+        name=name,
+        replaces=used.name,
+        stem=provenance.stem,
+        build_id=build_id,
+        keep=False,
+        manifest=bundle_format.planned_manifest(used.manifest, listed),
+        provenance=provenance.to_dict(),
+        files=tuple(listed),
+        symbols={build.file: bundle_format.symbols(used.manifest, build.plugin) for build in builds},
+    )
+    return bundle, builds
+
+
+def _kept(bundle: BundleState) -> Bundle:
+    provenance = _provenance(bundle)
+    manifest = {key: value for key, value in (bundle.manifest or {}).items() if key not in ("checksum", "signature")}
+    return Bundle(
+        name=bundle.name,
+        replaces=bundle.name,
+        stem=bundle_format.bundle_stem(bundle.name),
+        build_id=provenance.build_id if provenance else "",
+        keep=True,
+        manifest=manifest,
+        provenance=provenance.to_dict() if provenance else {},
+        files=tuple(sorted(bundle.file_names)),
+        symbols={},
+    )
+
+
+def _move(api: ApiState, to_bundle: str) -> ApiMove:
+    return ApiMove(api.id, api.name, api.kind, api.bundle, to_bundle, api.digest)
+
+
+def _apis_by_bundle(apis: Sequence[ApiState]) -> Dict[str, List[ApiState]]:
+    """APIs that are switched off, or whose bundle is, count too: they would come back without a plugin they can load."""
+    named: Dict[str, List[ApiState]] = {}
+    for api in apis:
+        if api.bundle:
+            named.setdefault(api.bundle, []).append(api)
+    return named
+
+
+def _digests(state: State, wanted: Wanted) -> Dict[str, str]:
+    """The digest of each listed plugin's source, as far as it could be read."""
+    listed = wanted.sources
+    return {source.plugin: source.digest for source in state.sources if source.digest and source.plugin in listed}
+
+
+def _provenance(bundle: BundleState) -> Optional[Provenance]:
+    """What the bundle says of itself; None for bundles that somebody else made, or that say it in words not known here."""
+    if not bundle.provenance:
+        return None
+    try:
+        return Provenance.from_dict(bundle.provenance)
+    except ValueError:
+        return None
+
+
+def _compilers(state: State, fleet: Fleet) -> Tuple[Dict[str, CompilerState], List[Finding]]:
+    """The compiler of each version, or why it will not do."""
+    known = {compiler.version: compiler for compiler in state.compilers}
+    found: Dict[str, CompilerState] = {}
+    findings: List[Finding] = []
+    for version in fleet.versions:
+        contract = compiler_contract(version)
+        compiler = known.get(str(version))
+        if contract.unusable or not contract.honours_build_id:
+            reason = (
+                "builds against whatever the default branch was on its day"
+                if contract.unusable
+                else "ignores the build id, so its builds share a plugin path with what runs and a gateway refuses them"
+            )
+            findings.append(
+                error(
+                    "compiler-unusable",
+                    str(version),
+                    f"The plugin compiler of {version} {reason}.",
+                    f"Go by way of a patch release whose compiler can be used, or leave {version} out of this upgrade.",
+                    contract.source,
+                )
+            )
+        elif compiler is None or not compiler.id:
+            image = compiler.image if compiler is not None else ""
+            findings.append(
+                error(
+                    "compiler-missing",
+                    str(version),
+                    f"The plugin compiler of {version}{f' ({image})' if image else ''} is neither present nor can it be pulled.",
+                    "Pull or load the image on tyk_build_host, or name another one in tyk_compiler_images.",
+                )
+            )
+        else:
+            found[str(version)] = compiler
+    return found, findings
+
+
+def _missing(name: str, apis: Sequence[ApiState]) -> Finding:
+    return error(
+        "bundle-missing",
+        name,
+        f"The bundle {name}, which {_names(apis)} use, could not be read from the bundle store.",
+        "Correct tyk_bundle_store, or the bundle's name in the API definitions.",
+    )
+
+
+def _unlisted(used: _InUse, stems: Sequence[str], wanted: Wanted) -> List[Finding]:
+    return [
+        error(
+            "plugin-unlisted",
+            stem,
+            f"The plugin {stem} in bundle {used.name} is used by {_names(used.apis)}, but tyk_plugins does not list it.",
+            f"Add {stem} with its source to tyk_plugins; without it these APIs would lose their plugin.",
+        )
+        for stem in stems
+        if stem not in wanted.sources
+    ]
+
+
+def _without_source(stems: Sequence[str], used: _InUse, wanted: Wanted) -> List[Finding]:
+    return [
+        error(
+            "plugin-source-empty",
+            stem,
+            f"No Go source of the plugin {stem} was found in {wanted.sources[stem]!r}.",
+            f"Correct the source of {stem} in tyk_plugins.",
+        )
+        for stem in stems
+        if stem in wanted.sources and stem not in used.sources
+    ]
+
+
+def _without_layout(used: _InUse, stems: Sequence[str], fleet: Fleet) -> List[Finding]:
+    versions = " and ".join(str(version) for version in fleet.versions)
+    return [
+        error(
+            "cutover-unsupported",
+            used.name,
+            f"One bundle cannot hold builds of {stem} for {versions} side by side: these gateways choose files by rules "
+            "that no set of names suits.",
+            "The builds have to be put in place host by host, which this release does not do; choose a target from 4.3.2 on.",
+        )
+        for stem in stems
+    ]
+
+
+def _further_files(used: _InUse) -> List[Finding]:
+    return [
+        error(
+            "cutover-unsupported",
+            used.name,
+            f"The bundle {used.name} also holds {name}, which is not a Go plugin; this release does not carry such files over.",
+            "Move the file's content into the plugin, or into its config data, before the upgrade.",
+        )
+        for name in bundle_format.data_files(used.manifest)
+    ]
+
+
+def _unused(wanted: Wanted, used: Sequence[str]) -> List[Finding]:
+    return [
+        warning(
+            "plugin-unused",
+            plugin.name,
+            f"The plugin {plugin.name} is listed in tyk_plugins, but no API uses a bundle that holds it.",
+            "Remove it from tyk_plugins, or correct its name: it is the .so of the manifest without .so.",
+        )
+        for plugin in wanted.plugins
+        if plugin.name not in used
+    ]
+
+
+def _names(apis: Sequence[ApiState]) -> str:
+    names = sorted((api.name or api.id for api in apis), key=natural)
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
