@@ -15,12 +15,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterable, List, Mapping, MutableMapping, Tuple, cast
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import GO_DRIVER
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 
 CLASSIC = "classic"
 OAS = "oas"
 EXTENSION = "x-tyk-api-gateway"
-GO_DRIVER = "goplugin"
 
 _STAMPS = ("created_at", "createdAt", "updated_at", "updatedAt", "last_updated", "lastUpdated")
 
