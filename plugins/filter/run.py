@@ -63,6 +63,11 @@ def plugin_sources(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str
     return pipeline.sources(plugins, base)
 
 
+def wanted_plugins(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str, Any]]:
+    """The plugins as upgrade_plan takes them."""
+    return pipeline.wanted_plugins(plugins, base)
+
+
 def compiler_images(versions: List[str], repository: str, images: Mapping[str, str]) -> List[Dict[str, str]]:
     """The compiler image of each gateway version, as plugin_build_info takes them."""
     return pipeline.compilers(versions, repository, images)
@@ -115,4 +120,5 @@ class FilterModule:
             "observed_state": observed_state,
             "plugin_sources": plugin_sources,
             "probe_targets": probe_targets,
+            "wanted_plugins": wanted_plugins,
         }

@@ -21,6 +21,17 @@ def sources(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, s
     ]
 
 
+def wanted_plugins(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, Any]]:
+    """What the plan wants to know of each plugin: where it comes from, and no probe, which may hold credentials."""
+    wanted = []
+    for plugin in plugins:
+        entry = {key: value for key, value in plugin.items() if key != "probe"}
+        if entry.get("source"):
+            entry["source"] = posixpath.join(base, str(entry["source"]))
+        wanted.append(entry)
+    return wanted
+
+
 def compilers(versions: Sequence[str], repository: str, images: Mapping[str, str]) -> List[Dict[str, str]]:
     """The compiler of each gateway version: the one named for it, else the repository's tag of that version."""
     return [{"version": version, "image": images.get(version) or "%s:v%s" % (repository, version)} for version in versions]

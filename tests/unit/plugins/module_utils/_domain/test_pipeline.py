@@ -73,6 +73,11 @@ def test_a_relative_source_is_relative_to_the_project():
     ]
 
 
+def test_the_plan_learns_sources_and_no_credentials():
+    plugins = [{"name": "A", "source": "plugins/A", "probe": {"headers": {"Authorization": "secret"}}}]
+    assert pipeline.wanted_plugins(plugins, "/project") == [{"name": "A", "source": "/project/plugins/A"}]
+
+
 def test_a_switch_says_what_it_expects_to_find():
     api = {"id": "a", "name": "n", "kind": "oas", "from_bundle": "old.zip", "to_bundle": "new.zip", "digest": "d"}
     assert pipeline.bundle_changes([api]) == [
