@@ -29,7 +29,7 @@ LOG_PATTERNS = re.compile(
     r"|plugin file not found|Can't find Go-plugin",
     re.IGNORECASE,
 )
-_MISMATCH = re.compile(r"different version of package ([^\s()\"\\]+)")
+_MISMATCH = re.compile(r"different version of package ([^\s,()\"\\]+)")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ FOLDER = "tyk-upgrade-verify"
 LABEL_VERIFY = "tyk.upgrade.verify"
 LINES_SHOWN = 5
 
-_MISMATCH = re.compile(r"plugin was built with a different version of package ([^\s()\"]+)")
+_MISMATCH = re.compile(r"plugin was built with a different version of package ([^\s,()\"]+)")
 _SYMBOL = re.compile(r"symbol (\S+) not found")
 _GLIBC = re.compile(r"version [`'\"]?(GLIBC_[0-9.]+)[`'\"]? not found")
 _UNREADABLE = ("realpath failed", "file too short", "invalid ELF header", "cannot open shared object file", "wrong ELF")
