@@ -15,7 +15,7 @@ author:
 description:
   - Keeps the journal of upgrade runs, an append-only file C(journal.jsonl) in O(dir). Every line is on the disk before
     the module returns, and carries the digest of the line before, so that later changes show.
-  - A lease in C(lease.json) keeps two runs apart. It names its owner, is renewed by every entry and lapses by itself, so
+  - A lease in C(lease.json) keeps two runs apart. It names its owner, is renewed by every entry and lapses by itself;
     nothing has to be cleared away after a crash.
   - Plans are kept beside it, in C(plans/), named by their SHA-256.
   - The journal is an audit trail and a hint for resuming. What really runs is looked at anew by every run.
@@ -31,8 +31,8 @@ attributes:
   idempotent:
     support: N/A
     details:
-      - Each entry is one more line, as a journal is meant to be. It is not a change of the managed systems, so the module
-        never reports one.
+      - Each entry is one more line, as a journal is meant to be. It is not a change of the managed systems, and none is
+        reported.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
 options:

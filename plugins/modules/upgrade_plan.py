@@ -13,8 +13,9 @@ version_added: 0.1.0
 author:
   - tyk.upgrade contributors (@tyk-upgrade)
 description:
-  - Takes what was observed and what is wanted, and returns the plan. Which plugins are built for which versions, what the
-    new bundles hold and are called, which API definitions move, which pumps and gateways are replaced, and in which order.
+  - Takes what was observed and what is wanted, and returns the plan. It says which plugins are built for which
+    versions, what the new bundles hold and are called, which API definitions move, and which pumps and gateways are
+    replaced in which order.
   - The plan depends on nothing else. The same state and the same wishes give the same bytes and the same SHA-256.
   - A plan that must not be carried out is returned as well. The reasons are in RV(findings) with severity V(error);
     the module fails only when its own input cannot be read.
@@ -139,7 +140,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store import write_whole
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan as planning
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, to_dicts
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_checks import dedupe
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_checks import merge
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import State
 
 
@@ -177,7 +178,7 @@ def make_plan(state: State, wanted: Mapping[str, Any], saved: Optional[Mapping[s
     if saved is None:
         return plan
     moved = planning.drift(saved, state) + planning.deviation(saved, plan)
-    return replace(plan, findings=dedupe([*plan.findings, *moved]))
+    return replace(plan, findings=merge(plan.findings, moved))
 
 
 def keep(plan: Mapping[str, Any], sha256: str, dest: str, check_mode: bool) -> str:

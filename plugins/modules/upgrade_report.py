@@ -43,7 +43,7 @@ options:
     type: str
   meters:
     description:
-      - What meters independent of this collection counted, a dictionary with any of C(traffic), C(analytics) and C(lab).
+      - What meters independent of this collection counted, a dictionary with any of C(traffic), C(analytics), C(lab).
       - Blocks that are not given are not in the report.
     type: dict
     default: {}
@@ -75,8 +75,8 @@ report:
   contains:
     result:
       description: >-
-        V(succeeded), V(refused) (nothing that serves was changed), V(halted), V(rolled_back), or V(unfinished) for a run
-        that was not closed.
+        V(succeeded), V(refused) (nothing that serves was changed), V(halted), V(rolled_back), or V(unfinished) for a
+        run that was not closed.
       type: str
     run_id:
       description: The run.

@@ -93,13 +93,13 @@ class JournalStore:
     def append(
         self, run_id: str, event: str, stage: str, unit: str, data: Mapping[str, Any], seconds: int
     ) -> Line:
-        """Write one line of a run and renew its lease. Closing a run gives the lease back; closing twice changes nothing."""
+        """Write one line of a run and renew its lease. Closing gives the lease back; closing twice changes nothing."""
         with self._locked() as lines:
             now = self._now()
             view = self._view(lines, run_id)
             if view.closed:
                 if event == journal.CLOSED:
-                    return next(l for l in reversed(lines) if l.run_id == run_id and l.event == journal.CLOSED)
+                    return next(each for each in reversed(lines) if (each.run_id, each.event) == (run_id, event))
                 raise ClientError(
                     "setting-invalid",
                     run_id,
@@ -117,7 +117,7 @@ class JournalStore:
             return line
 
     def lease(self) -> Optional[Lease]:
-        """Who holds the lease, or held it last. One that cannot be read is none: it is written in one piece or not at all."""
+        """Who holds the lease, or held it last. One that cannot be read is none: it is always written in one piece."""
         try:
             with open(self._path(LEASE), encoding="utf-8") as stream:
                 data = json.load(stream)

@@ -59,7 +59,7 @@ class Line:
         return {**vars(self), "data": dict(self.data)}
 
     def to_json(self) -> str:
-        """The line as it is written, without the newline. Its own digest is in it, so that the last line is guarded too."""
+        """The line as it is written, without the newline. Its own digest in it guards the last line, too."""
         return _canonical({**self.to_dict(), "digest": digest(self)})
 
 
@@ -209,7 +209,7 @@ def run_view(lines: Sequence[Line], run_id: str) -> RunView:
         stages=tuple(_step(name, "", events, closed) for name, events in stages.items()),
         units=tuple(_step(unit, stage, events, closed) for (stage, unit), events in units.items()),
         halted=str(halted.data.get("message") or "no reason was given") if halted else None,
-        plan_sha256=next((str(l.data["plan_sha256"]) for l in reversed(own) if l.data.get("plan_sha256")), ""),
+        plan_sha256=_last_plan(own),
         observed={unit: tuple(versions) for unit, versions in _observed(own).items()},
         findings=tuple(finding for line in own for finding in _findings(line)),
     )
@@ -274,6 +274,10 @@ def _observed(lines: Sequence[Line]) -> Dict[str, List[str]]:
         if line.unit and line.data.get("version") and about_gateway:
             seen.setdefault(line.unit, []).append(str(line.data["version"]))
     return seen
+
+
+def _last_plan(lines: Sequence[Line]) -> str:
+    return next((str(line.data["plan_sha256"]) for line in reversed(lines) if line.data.get("plan_sha256")), "")
 
 
 def _findings(line: Line) -> List[Mapping[str, Any]]:

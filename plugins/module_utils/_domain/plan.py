@@ -62,8 +62,7 @@ __all__ = [
 
 def build(state: State, wanted: Wanted) -> Plan:
     """Compute the plan. Never raises for what a user can cause: that is among the plan's findings."""
-    findings: List[Finding] = list(state.findings)
-    findings.extend(plan_checks.check(state, wanted))
+    findings = plan_checks.check(state, wanted)
     fleet = _fleet(state, wanted)
     work = plan_plugins(state, wanted, fleet) if fleet is not None else PluginWork()
     findings.extend(work.findings)
@@ -90,14 +89,14 @@ def build(state: State, wanted: Wanted) -> Plan:
         gateways=gateways,
         batches=rolled,
         waves=waves,
-        findings=plan_checks.dedupe(findings),
+        findings=plan_checks.merge(state.findings, findings),
     )
 
 
 def refused(problem: Finding, state: Optional[State] = None) -> Plan:
     """The plan of wishes that cannot be read: nothing but the reason, and what else is wrong."""
-    findings = [problem] + list(state.findings if state is not None else ())
-    return Plan((), "", None, NONE, NONE, findings=plan_checks.dedupe(findings))
+    given = state.findings if state is not None else ()
+    return Plan((), "", None, NONE, NONE, findings=plan_checks.merge(given, [problem]))
 
 
 def after(state: State, plan: Plan) -> State:
@@ -138,7 +137,7 @@ def after(state: State, plan: Plan) -> State:
 def drift(saved: Mapping[str, Any], state: State) -> List[Finding]:
     """What is neither where the saved plan found it nor where the plan takes it.
 
-    Empty if and only if every gateway, pump and API is at its planned from or to, and there is none the plan does not know.
+    Empty if and only if every gateway, pump and API is at its planned from or to, and none is unknown to the plan.
     """
     if saved.get("schema") != SCHEMA:
         return [_drift("plan", f"The saved plan has schema {saved.get('schema')!r}; known is {SCHEMA!r}.")]
@@ -156,15 +155,17 @@ def deviation(saved: Mapping[str, Any], plan: Plan) -> List[Finding]:
         findings.append(_drift("tyk_target_version", f"The saved plan leads to {saved.get('to')}, not to {plan.to}."))
     pump_to = (saved.get("pump") or {}).get("to")
     if pump_to != plan.pump_to:
-        findings.append(_drift("tyk_pump_version", f"The saved plan takes the pump to {pump_to}, not to {plan.pump_to}."))
+        findings.append(
+            _drift("tyk_pump_version", f"The saved plan takes the pump to {pump_to}, not to {plan.pump_to}.")
+        )
     known = {str(bundle.get("name")) for bundle in saved.get("bundles") or []}
     for bundle in plan.new_bundles:
         if bundle.name not in known:
             findings.append(
                 _drift(
                     bundle.replaces,
-                    f"In place of {bundle.replaces} the saved plan does not publish {bundle.name}: a plugin's source, a "
-                    "compiler or the bundle's manifest is no longer what it was.",
+                    f"In place of {bundle.replaces} the saved plan does not publish {bundle.name}: a plugin's source, "
+                    "a compiler or the bundle's manifest is no longer what it was.",
                 )
             )
     return findings
@@ -217,7 +218,7 @@ def _decide(fleet: Optional[Fleet], work: PluginWork) -> Tuple[Decision, List[Fi
                 "cutover-unsupported",
                 "tyk_target_version",
                 f"The plugins cannot be switched before the gateways from {current} to {fleet.target}. {reasons}",
-                "They have to be put in place host by host, which this release does not do; choose a target from 4.3.2 on.",
+                "They have to be placed host by host, which this release does not do; a target from 4.3.2 on works.",
                 "; ".join(decision.sources),
             )
         ]
@@ -356,7 +357,9 @@ def _apis_drift(saved: Mapping[str, Any], apis: Sequence[ApiState]) -> List[Find
         move = planned.get(api.id)
         if move is None:
             if api.bundle and (api.bundle in replaced or api.bundle not in kept):
-                findings.append(_drift(name, f"The API {name} uses bundle {api.bundle}, which the saved plan does not know of."))
+                findings.append(
+                    _drift(name, f"The API {name} uses bundle {api.bundle}, which the saved plan does not know of.")
+                )
         elif api.bundle not in (move["from_bundle"], move["to_bundle"]):
             findings.append(
                 _drift(
@@ -380,7 +383,9 @@ def _headline(plan: Plan) -> str:
     before = " and ".join(plan.before) or plan.to
     gateways = len(plan.replaced_gateways)
     done = sum(step.before == plan.to for step in plan.gateways)
-    text = f"Upgrade {_number(gateways, 'gateway')} from {before} to {plan.to}" if gateways else f"Gateways are at {plan.to}"
+    text = f"Gateways are at {plan.to}"
+    if gateways:
+        text = f"Upgrade {_number(gateways, 'gateway')} from {before} to {plan.to}"
     if gateways and done:
         text += f" ({done} already there)"
     return f"{text}; {_number(plan.changes, 'change')} in all."
@@ -389,7 +394,7 @@ def _headline(plan: Plan) -> str:
 def _bundle_lines(plan: Plan) -> List[str]:
     lines = []
     if plan.new_bundles and plan.path != NONE:
-        lines.append(f"Plugins: path {plan.path}, one bundle for both versions, switched before any gateway is touched.")
+        lines.append(f"Plugins: path {plan.path}, one bundle for both versions, switched before gateways are touched.")
     built: Dict[str, List[Build]] = {}
     for each in plan.builds:
         built.setdefault(each.bundle, []).append(each)

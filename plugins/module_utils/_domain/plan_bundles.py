@@ -27,7 +27,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import (
     ApiState,
     BundleState,
     CompilerState,
-    SourceState,
     State,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
@@ -261,7 +260,7 @@ def _move(api: ApiState, to_bundle: str) -> ApiMove:
 
 
 def _apis_by_bundle(apis: Sequence[ApiState]) -> Dict[str, List[ApiState]]:
-    """APIs that are switched off, or whose bundle is, count too: they would come back without a plugin they can load."""
+    """APIs that are switched off, or whose bundle is, count too: they would come back without a loadable plugin."""
     named: Dict[str, List[ApiState]] = {}
     for api in apis:
         if api.bundle:
@@ -276,7 +275,7 @@ def _digests(state: State, wanted: Wanted) -> Dict[str, str]:
 
 
 def _provenance(bundle: BundleState) -> Optional[Provenance]:
-    """What the bundle says of itself; None for bundles that somebody else made, or that say it in words not known here."""
+    """What the bundle says of itself; None for bundles that others made, or that say it in words not known here."""
     if not bundle.provenance:
         return None
     try:
@@ -314,7 +313,7 @@ def _compilers(state: State, fleet: Fleet) -> Tuple[Dict[str, CompilerState], Li
                 error(
                     "compiler-missing",
                     str(version),
-                    f"The plugin compiler of {version}{f' ({image})' if image else ''} is neither present nor can it be pulled.",
+                    f"The plugin compiler of {version}{image and f' ({image})'} is not present and cannot be pulled.",
                     "Pull or load the image on tyk_build_host, or name another one in tyk_compiler_images.",
                 )
             )
@@ -337,7 +336,7 @@ def _unlisted(used: _InUse, stems: Sequence[str], wanted: Wanted) -> List[Findin
         error(
             "plugin-unlisted",
             stem,
-            f"The plugin {stem} in bundle {used.name} is used by {_names(used.apis)}, but tyk_plugins does not list it.",
+            f"The plugin {stem} in bundle {used.name} is used by {_names(used.apis)}, but is not in tyk_plugins.",
             f"Add {stem} with its source to tyk_plugins; without it these APIs would lose their plugin.",
         )
         for stem in stems
@@ -364,9 +363,9 @@ def _without_layout(used: _InUse, stems: Sequence[str], fleet: Fleet) -> List[Fi
         error(
             "cutover-unsupported",
             used.name,
-            f"One bundle cannot hold builds of {stem} for {versions} side by side: these gateways choose files by rules "
-            "that no set of names suits.",
-            "The builds have to be put in place host by host, which this release does not do; choose a target from 4.3.2 on.",
+            f"One bundle cannot hold builds of {stem} for {versions} side by side: no set of file names suits the "
+            "rules by which these gateways choose.",
+            "They have to be put in place host by host, which this release does not do; a target from 4.3.2 on works.",
         )
         for stem in stems
     ]
@@ -377,7 +376,8 @@ def _further_files(used: _InUse) -> List[Finding]:
         error(
             "cutover-unsupported",
             used.name,
-            f"The bundle {used.name} also holds {name}, which is not a Go plugin; this release does not carry such files over.",
+            f"The bundle {used.name} also holds {name}, which is not a Go plugin; this release does not carry such "
+            "files over.",
             "Move the file's content into the plugin, or into its config data, before the upgrade.",
         )
         for name in bundle_format.data_files(used.manifest)

@@ -25,6 +25,8 @@ OAS_MIGRATION = Version(5, 3, 0)
 
 ENGINE_DEPLOYMENTS = ("docker",)
 
+_WEIGHT = {"error": 0, "warning": 1, "info": 2}
+
 
 def read_version(text: Optional[str]) -> Optional[Version]:
     """The version, or None when there is none or it cannot be read."""
@@ -110,8 +112,8 @@ def _one_origin(state: State, versions: Dict[str, Optional[Version]], wanted: Wa
         error(
             "gateway-version-unexplained",
             gateway.host,
-            f"The gateway {gateway.host} runs {versions[gateway.host]}, while the others run {before} and the target is "
-            f"{wanted.version}; it is not known how it came to that version.",
+            f"The gateway {gateway.host} runs {versions[gateway.host]}, while the others run {before} and the target "
+            f"is {wanted.version}; it is not known how it came to that version.",
             f"Bring {gateway.host} to {before} or to {wanted.version} first, or take it out of the inventory.",
         )
         for gateway in _by_host(state.gateways)
@@ -142,7 +144,7 @@ def _one_edition(state: State) -> List[Finding]:
         error(
             "edition-mixed",
             "tyk_gateways",
-            f"The gateways are of different editions ({hosts}), which need plugin builds of their own under the same names.",
+            f"The gateways are of different editions ({hosts}), which need different builds under the same names.",
             "Upgrade the gateways of each edition in a run of its own, with bundles of their own.",
         )
     ]
@@ -167,7 +169,7 @@ def _engine(host: str, kind: str, deployment: str, container: str, repository: s
             error(
                 "driver-unsupported",
                 host,
-                f"The {kind} on {host} is deployed by {deployment!r}; this release replaces containers of a Docker engine only.",
+                f"The {kind} on {host} is deployed by {deployment!r}; this release replaces Docker containers only.",
                 f"Set {kind}_deployment to docker where that is true, or leave {host} out of this upgrade.",
             )
         ]
@@ -200,7 +202,7 @@ def _control_plane(state: State, wanted: Wanted) -> List[Finding]:
                 "driver-unsupported",
                 "tyk_control_plane_driver",
                 f"The control-plane driver {plane.driver!r} is not part of this release.",
-                "Upgrade the control plane by other means, set tyk_control_plane_driver to manual and confirm its version.",
+                "Upgrade the control plane by other means, set the driver to manual, and confirm the version.",
             )
         ]
     version = read_version(plane.version)
@@ -219,8 +221,8 @@ def _control_plane(state: State, wanted: Wanted) -> List[Finding]:
             error(
                 "control-plane-older",
                 "tyk_control_plane_confirmed_version",
-                f"The control plane runs {version}, which is older than the target {wanted.version}; gateways must not be "
-                "newer than their control plane.",
+                f"The control plane runs {version}, which is older than the target {wanted.version}; gateways must not "
+                "be newer than their control plane.",
                 f"Upgrade the control plane to {wanted.version} or later first, then confirm its version.",
             )
         ]
@@ -258,9 +260,10 @@ def _endpoint_plugins(state: State, wanted: Wanted, observed: Sequence[Version])
         error(
             "endpoint-plugin",
             api.name or api.id,
-            f"The API {api.name or api.id} loads Go plugins outside a bundle ({', '.join(sorted(api.endpoint_plugins))}); "
-            f"builds for {wanted.version} would have to lie at these paths on every gateway.",
-            "Move these plugins into a bundle, or leave this API's gateways out; this release does not place such files.",
+            f"The API {api.name or api.id} loads Go plugins outside a bundle "
+            f"({', '.join(sorted(api.endpoint_plugins))}); builds for {wanted.version} would have to lie at these "
+            "paths on every gateway.",
+            "Move these plugins into a bundle; this release does not place such files.",
         )
         for api in sorted(state.apis, key=lambda api: (natural(api.name), api.id))
         if api.endpoint_plugins
@@ -287,8 +290,8 @@ def _emergency_backup(wanted: Wanted, observed: Sequence[Version]) -> List[Findi
             "backup-missing",
             str(version),
             f"The emergency backup that gateways {version} keep in Redis makes {wanted.version} crash at its start.",
-            "Upgrade to a release that reads it first, or delete the two keys rpc:node-*-backup:* between stop and start; "
-            "this release does not do so.",
+            "Upgrade by way of a release that reads it; deleting the two keys rpc:node-*-backup:* between stop and "
+            "start would cure it, but this release does not do so.",
         )
         for version in sorted(set(observed))
         if version != wanted.version and not backup_readable(version, wanted.version)
@@ -308,14 +311,20 @@ def _by_host(gateways: Sequence[Gateway]) -> List[Gateway]:
     return sorted(gateways, key=lambda gateway: natural(gateway.host))
 
 
-def dedupe(findings: Sequence[Finding]) -> Tuple[Finding, ...]:
-    """Each thing once, errors first. What an info module already said about a subject is not said again in other words."""
-    weight = {"error": 0, "warning": 1, "info": 2}
-    found: Dict[Tuple[str, str], Finding] = {}
-    for finding in findings:
-        known = found.get((finding.code, finding.subject))
-        if known is None or weight[finding.severity.value] < weight[known.severity.value]:
-            found[(finding.code, finding.subject)] = finding
+def merge(given: Sequence[Finding], own: Sequence[Finding]) -> Tuple[Finding, ...]:
+    """Each thing once, errors first.
+
+    What an info module said about a subject it knows better: the plan does not say it again in other words, unless the
+    plan takes it more seriously.
+    """
+    heaviest: Dict[Tuple[str, str], int] = {}
+    for finding in given:
+        key = (finding.code, finding.subject)
+        heaviest[key] = min(_WEIGHT[finding.severity.value], heaviest.get(key, len(_WEIGHT)))
+    new = [each for each in own if _WEIGHT[each.severity.value] < heaviest.get((each.code, each.subject), len(_WEIGHT))]
     return tuple(
-        sorted(found.values(), key=lambda each: (weight[each.severity.value], each.code, natural(each.subject)))
+        sorted(
+            dict.fromkeys([*given, *new]),
+            key=lambda each: (_WEIGHT[each.severity.value], each.code, natural(each.subject), each.message),
+        )
     )

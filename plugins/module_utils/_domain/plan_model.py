@@ -64,7 +64,8 @@ class Wanted:
             raise DomainError(
                 _setting(
                     "tyk_on_failure",
-                    f"tyk_on_failure is {on_failure!r}; this release can only halt: the failed host gets its old container back.",
+                    f"tyk_on_failure is {on_failure!r}; this release can only halt, with the failed host back on its "
+                    "old container.",
                     "Set tyk_on_failure to halt.",
                 )
             )

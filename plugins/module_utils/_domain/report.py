@@ -119,7 +119,7 @@ def closing_table(report: Mapping[str, Any]) -> List[str]:
     )
     lines += _meter_lines(report)
     lines += [
-        f"{each['severity'].capitalize()} [{each['code']}] {each['subject']}: {each['message']} {each['remedy']}".rstrip()
+        f"{each['severity'].capitalize()} [{each['code']}] {each['subject']}: {each['message']} {each['remedy']}"
         for each in report["findings"]
         if each["severity"] != "info"
     ]
@@ -156,7 +156,7 @@ def _origin(gateways: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> s
 
 
 def _apis(lines: Sequence[Line], view: RunView, plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """The API definitions that were moved: what the switch wrote down, else the planned ones once the switch was done."""
+    """The API definitions that were moved: those the switch wrote down, else the planned ones once it was done."""
     moved: Optional[Any] = None
     for line in lines:
         if line.run_id == view.run_id and line.stage == "switch" and isinstance(line.data.get("apis"), list):

@@ -207,7 +207,7 @@ class SourceState:
 
 @dataclass(frozen=True)
 class CompilerState:
-    """One plugin compiler. id is the image's digest: it changes when the image does; None when there is no such image."""
+    """One plugin compiler. id is the image's digest, which changes when the image does; None if there is none."""
 
     version: str
     image: str = ""

@@ -84,6 +84,11 @@ def bundle(name: str, middleware: Dict[str, Any], files: List[str], **changes: A
     }
 
 
+def compiler(version: str, **changes: Any) -> Dict[str, Any]:
+    image = f"tykio/tyk-plugin-compiler:v{version}"
+    return {"version": version, "image": image, "id": f"sha256:c{version}", "present": True, **changes}
+
+
 def world() -> Dict[str, Any]:
     """Everything at its first version; each call gives a fresh copy."""
     header, auth = "header-1.zip", "auth-1.zip"
@@ -107,8 +112,7 @@ def world() -> Dict[str, Any]:
             {"plugin": "AuthPlugin", "digest": "b" * 64, "path": "/src/AuthPlugin"},
         ],
         "compilers": [
-            {"version": version, "image": f"tykio/tyk-plugin-compiler:v{version}", "id": f"sha256:c{version}", "present": True}
-            for version in (FROM, TO)
+            compiler(version) for version in (FROM, TO)
         ],
         "findings": [],
     }
