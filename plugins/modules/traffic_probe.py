@@ -428,8 +428,8 @@ def main() -> None:
         fail(module, problem)
     except OSError as problem:
         module.fail_json(
-            msg=f"The state directory {module.params['state_dir']} cannot be used: {problem.strerror}. Give a directory "
-            "that the user who runs this task may write.",
+            msg=f"The state directory {module.params['state_dir']} cannot be used: {problem.strerror}. Give a "
+            "directory that the user who runs this task may write.",
             findings=[],
         )
     module.exit_json(**result)

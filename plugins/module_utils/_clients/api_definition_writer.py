@@ -210,6 +210,14 @@ def _write(dashboard: Dashboard, step: Step) -> Result:
             raise ClientError(finding.code, finding.subject, finding.message, finding.remedy)
     except ClientError as problem:
         return Result(step, FAILED, problem)
+    refused, result = _write_and_read_back(dashboard, step)
+    if refused is not None and refused.code == "dashboard-unreachable" and result.outcome == FAILED:
+        # The connection broke and reading back shows that nothing was written, so a second try is safe.
+        _refused, result = _write_and_read_back(dashboard, step)
+    return result
+
+
+def _write_and_read_back(dashboard: Dashboard, step: Step) -> Tuple[Optional[ClientError], Result]:
     refused: Optional[ClientError] = None
     try:
         dashboard.write(step.after)
@@ -218,8 +226,8 @@ def _write(dashboard: Dashboard, step: Step) -> Result:
     try:
         back = api_definitions.from_dashboard_item(dashboard.complete(step.before))
     except ClientError as problem:
-        return Result(step, UNKNOWN, refused or problem)
-    return _judge(step, back, refused)
+        return refused, Result(step, UNKNOWN, refused or problem)
+    return refused, _judge(step, back, refused)
 
 
 def _judge(step: Step, back: Api, refused: Optional[ClientError]) -> Result:

@@ -13,6 +13,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -133,7 +134,11 @@ def split_credentials(url: str) -> Tuple[str, Optional[Tuple[str, str]]]:
 
 
 class HttpClient:
-    """Sends requests over one pool of connections. Safe to use from as many threads as workers says."""
+    """Sends requests over one pool of connections. Safe to use from as many threads as workers says.
+
+    With reuse=False each request opens a connection of its own, as a new client does: a connection that a server closed
+    while it was idle in the pool would otherwise count as a failed request.
+    """
 
     def __init__(
         self,
@@ -146,23 +151,29 @@ class HttpClient:
         reuse: bool = True,
     ) -> None:
         self.timeout = timeout
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = _verify(validate_certs, ca_path)
-        self._session.headers.update({"User-Agent": "tyk.upgrade", **(headers or {})})
-        if not reuse:
-            self._session.headers["Connection"] = "close"
-        self._session.auth = auth
-        adapter = HTTPAdapter(pool_connections=max(workers, 10), pool_maxsize=max(workers, 1))
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._verify = _verify(validate_certs, ca_path)
+        self._headers = {"User-Agent": "tyk.upgrade", **(headers or {})}
+        self._auth = auth
+        self._session = self._new_session(max(workers, 1)) if reuse else None
         self._proxies: Dict[str, Dict[str, str]] = {}
         if not validate_certs:
             _silence_insecure_warning()
 
     def close(self) -> None:
         """Give the connections back."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
+
+    def _new_session(self, connections: int) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        session.verify = self._verify
+        session.headers.update(self._headers)
+        session.auth = self._auth
+        adapter = HTTPAdapter(pool_connections=max(connections, 10), pool_maxsize=connections)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
 
     def request(
         self,
@@ -210,6 +221,7 @@ class HttpClient:
         except (requests.exceptions.RequestException, OSError, ValueError) as problem:
             raise Unreachable(reason(problem)) from problem
 
+    @contextmanager
     def _open(
         self,
         method: str,
@@ -220,19 +232,25 @@ class HttpClient:
         params: Optional[Mapping[str, Any]],
         follow: bool,
         timeout: Optional[float],
-    ) -> requests.Response:
-        return self._session.request(
-            method,
-            url,
-            headers={str(name): str(value) for name, value in (headers or {}).items()},
-            data=body,
-            json=json_body,
-            params=params,
-            allow_redirects=follow,
-            timeout=timeout or self.timeout,
-            stream=True,
-            proxies=self._proxies_for(url),
-        )
+    ) -> Iterator[requests.Response]:
+        session = self._session or self._new_session(1)
+        try:
+            with session.request(
+                method,
+                url,
+                headers={str(name): str(value) for name, value in (headers or {}).items()},
+                data=body,
+                json=json_body,
+                params=params,
+                allow_redirects=follow,
+                timeout=timeout or self.timeout,
+                stream=True,
+                proxies=self._proxies_for(url),
+            ) as response:
+                yield response
+        finally:
+            if session is not self._session:
+                session.close()
 
     def _proxies_for(self, url: str) -> Dict[str, str]:
         parts = urlsplit(url)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Sequence, TypeVar
+from typing import Any, Callable, List, Optional, Sequence, Set
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url
 
@@ -16,8 +16,6 @@ try:
     REDIS_IMPORT_ERROR: Optional[BaseException] = None
 except ImportError as import_error:
     REDIS_IMPORT_ERROR = import_error
-
-Result = TypeVar("Result")
 
 ANALYTICS_PREFIX = "analytics-tyk-system-analytics"
 #: Both must be readable for a gateway to start without its control plane.
@@ -74,10 +72,10 @@ class DataPlaneRedis:
         """The lists whose keys start with one of the prefixes, sorted by key; keys of other types are no backlog."""
         found = []
         for key in self._keys(prefixes):
-            if self._ask(lambda key=key: self._redis.type(key)) != "list":  # type: ignore[misc]
+            if self._ask(self._redis.type, key) != "list":
                 continue
-            length = self._ask(lambda key=key: self._redis.llen(key))  # type: ignore[misc]
-            ttl = self._ask(lambda key=key: self._redis.ttl(key))  # type: ignore[misc]
+            length = self._ask(self._redis.llen, key)
+            ttl = self._ask(self._redis.ttl, key)
             if int(ttl) != -2:  # -2: it expired or was drained between two questions
                 found.append(AnalyticsList(key, int(length), None if int(ttl) < 0 else int(ttl)))
         return found
@@ -86,23 +84,22 @@ class DataPlaneRedis:
         """The keys of the emergency backup, sorted."""
         found = []
         for key in self._keys([DEFINITION_BACKUP, POLICY_BACKUP]):
-            if self._ask(lambda key=key: self._redis.type(key)) == "string":  # type: ignore[misc]
-                found.append(Backup(key, int(self._ask(lambda key=key: self._redis.strlen(key)))))  # type: ignore[misc]
+            if self._ask(self._redis.type, key) == "string":
+                found.append(Backup(key, int(self._ask(self._redis.strlen, key))))
         return found
 
     def _keys(self, prefixes: Sequence[str]) -> List[str]:
-        keys = set()
+        keys: Set[str] = set()
         for prefix in prefixes:
-            keys.update(
-                self._ask(
-                    lambda prefix=prefix: list(self._redis.scan_iter(match=_literal(prefix) + "*", count=_SCAN_COUNT))
-                )  # type: ignore[misc]
-            )
+            keys.update(self._ask(self._scan, _literal(prefix) + "*"))
         return sorted(keys)
 
-    def _ask(self, question: Callable[[], Result]) -> Result:
+    def _scan(self, pattern: str) -> List[str]:
+        return list(self._redis.scan_iter(match=pattern, count=_SCAN_COUNT))
+
+    def _ask(self, question: Callable[..., Any], argument: str) -> Any:
         try:
-            return question()
+            return question(argument)
         except redis.exceptions.RedisError as problem:
             raise self._error(problem) from problem
 

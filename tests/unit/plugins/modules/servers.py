@@ -184,7 +184,7 @@ def oas(identifier: str, bundle: str) -> Dict[str, Any]:
 
 
 class DashboardServer(Server):
-    """The part of the Dashboard API that deals with API definitions: pages of ten, wrapper PUT, OAS PUT, token check."""
+    """What the Dashboard API does with API definitions: pages of ten, wrapper PUT, OAS PUT, token check."""
 
     def __init__(self) -> None:
         self.token = "dashboard-token"

@@ -342,6 +342,25 @@ def test_a_connection_lost_after_the_write_is_settled_by_reading_back(
     assert outcomes(result) == {"orders": "written"}
 
 
+def test_a_connection_lost_before_the_write_is_tried_once_more(dashboard: DashboardServer, tmp_path: Path) -> None:
+    hang_up = {"left": 1}
+
+    original = dashboard.answer
+
+    def answer(request: Request) -> Any:
+        if request.method == "PUT" and hang_up["left"]:
+            hang_up["left"] -= 1
+            return None
+        return original(request)
+
+    dashboard.answer = answer  # type: ignore[method-assign]
+    assert outcomes(patch(dashboard, tmp_path / "apis.json", ids=["orders"])) == {"orders": "written"}
+    hang_up["left"] = 9
+    result = patch(dashboard, tmp_path / "apis.json", ids=["invoices"])
+    assert result["failed"] and outcomes(result) == {"invoices": "failed"}
+    assert codes(result) == ["dashboard-unreachable"] and dashboard.writes == ["orders"]
+
+
 def test_200_with_status_error_is_a_failure(dashboard: DashboardServer, tmp_path: Path) -> None:
     dashboard.before_put = lambda identifier: json_reply(200, {"Status": "Error", "Message": "not today"})
     result = patch(dashboard, tmp_path / "apis.json", ids=["orders"])

@@ -108,7 +108,7 @@ def test_everything_as_it_must_be(server: FixedServer) -> None:
 def test_a_missing_effect_is_seen_behind_a_200(server: FixedServer, upstream: Upstream) -> None:
     upstream.effect = False
     result = once([effect(server.url + "/orders/x")], count=3)
-    assert counts(result) == [3, 0, 3, 0]
+    assert counts(result) == [3, 0, 3, 0], result["samples"]
     assert codes(result) == ["probe-failed", "budget-spent"]
     assert result["samples"][0]["message"] == "was answered 200, but the header x-lab-plugin is missing"
 
