@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Collection, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -96,6 +97,7 @@ class Target:
     goarch: str = "amd64"
 
 
+@lru_cache(maxsize=None)
 def rule_for(version: Union[str, Version]) -> ResolutionRule:
     """The row that this version follows."""
     wanted = as_version(version)

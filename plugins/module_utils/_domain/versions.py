@@ -63,7 +63,8 @@ class Version:
         A comma joins conditions that must all hold, a bar separates alternatives (release lines are independent: a
         change is often backported to some of them). A pre-release behaves as its release does.
         """
-        return any(all(condition.holds(self.release) for condition in every) for every in parse_ranges(ranges))
+        release = self.release
+        return any(all(condition.holds(release) for condition in every) for every in parse_ranges(ranges))
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Version):
