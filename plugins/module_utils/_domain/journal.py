@@ -91,11 +91,7 @@ class RunView:
     plan_sha256: str
     observed: Mapping[str, Tuple[str, ...]]
     findings: Tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the run has ended."""
-        return self.state in RESULTS
+    closed: bool = False  # a halted run is still open until it is closed with its result
 
     def to_dict(self) -> Dict[str, Any]:
         """As a result carries it."""
@@ -212,6 +208,7 @@ def run_view(lines: Sequence[Line], run_id: str) -> RunView:
         plan_sha256=_last_plan(own),
         observed={unit: tuple(versions) for unit, versions in _observed(own).items()},
         findings=tuple(finding for line in own for finding in _findings(line)),
+        closed=closed is not None,
     )
 
 
