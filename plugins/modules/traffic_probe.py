@@ -41,7 +41,8 @@ options:
       - V(started) makes sure that a probe with these settings runs. One that runs with other settings is ended first.
       - V(read) returns the numbers of a running or ended probe and renews its lease.
       - V(stopped) ends the probe and returns its last numbers.
-      - V(once) sends every target O(count) times, through each of O(via), and returns when all are answered.
+      - V(once) sends every target O(count) times, through each of O(via), and returns when all are answered. The module
+        fails when they do not show what they must; the other states only report it in RV(findings).
     type: str
     choices: [started, read, stopped, once]
     required: true
@@ -242,7 +243,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.traffic impor
     Stream,
     Target,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, has_errors, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
     fail,
     hide_url,
@@ -335,7 +336,10 @@ def once(module: AnsibleModule) -> Dict[str, Any]:
     http = http_client(module, ONCE_WORKERS, reuse=False)
     numbers = traffic.once(http, targets, params["count"], ONCE_WORKERS)
     findings = traffic.findings(numbers, params["budget"], params["name"])
-    return {"changed": False, **numbers, "running": False, "ended": None, "findings": to_dicts(findings)}
+    result = {"changed": False, **numbers, "running": False, "ended": None, "findings": to_dicts(findings)}
+    if has_errors(findings):
+        module.fail_json(msg=" ".join(finding.sentence() for finding in findings), **result)
+    return result
 
 
 def shown(state: Dict[str, Any], module: AnsibleModule, running: bool) -> Dict[str, Any]:

@@ -110,6 +110,7 @@ def test_a_missing_effect_is_seen_behind_a_200(server: FixedServer, upstream: Up
     result = once([effect(server.url + "/orders/x")], count=3)
     assert counts(result) == [3, 0, 3, 0], result["samples"]
     assert codes(result) == ["probe-failed", "budget-spent"]
+    assert result["failed"] and "header x-lab-plugin is missing" in result["msg"]
     assert result["samples"][0]["message"] == "was answered 200, but the header x-lab-plugin is missing"
 
 
@@ -140,6 +141,7 @@ def test_no_answer_is_a_failure(server: FixedServer) -> None:
 def test_within_the_budget_a_failure_is_a_warning(server: FixedServer) -> None:
     result = once([{"name": "gone", "url": server.url + "/hang-up"}], budget=1)
     assert [(finding["code"], finding["severity"]) for finding in result["findings"]] == [("probe-failed", "warning")]
+    assert not result["failed"]
 
 
 def test_each_replica_is_asked_for_itself(server: FixedServer, upstream: Upstream) -> None:
