@@ -1,0 +1,3 @@
+module auth-plugin
+
+go 1.19

@@ -1,0 +1,3 @@
+module header-plugin
+
+go 1.19
