@@ -37,7 +37,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     Engine,
     EngineError,
     ImageGone,
-    parents_of,
     tar_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
@@ -483,7 +482,6 @@ class Replacement:
             missing.insert(0, posixpath.basename(folder))
             folder = posixpath.dirname(folder)
         inside = "/".join(missing + [posixpath.basename(dest)])
-        assert len(parents_of(inside)) == len(missing)
         self.engine.put(identity, folder, tar_of([(inside, content, mode)]), self.name)
 
     def _back_up(self, container: Mapping[str, Any], current: Seen) -> None:
