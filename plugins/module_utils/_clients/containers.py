@@ -100,7 +100,9 @@ class Replacement:
         family, current = self._repaired()
         container = self.engine.container(current.id)
         self.outcome.old = self.outcome.new = _summary(self.name, current)
-        self._refuse_unkeepable(container)
+        present = self.engine.image(self.settings.image)
+        if present is None or present.id != current.image_id:
+            self._refuse_unkeepable(container)
         wanted_id = self._wanted_image(container)
         if wanted_id == current.image_id:
             if not current.running and not self._repair_starts(current):
@@ -266,11 +268,25 @@ class Replacement:
                     "Run it as a container of its own, without --rm.",
                 )
             )
-        if self.settings.files:
-            self._refuse_shared(container)
+        others = self.engine.containers()
+        sharing = [
+            str((one.get("Names") or ["?"])[0]).lstrip("/")
+            for one in others
+            if (one.get("HostConfig") or {}).get("NetworkMode") == f"container:{container['Id']}"
+        ]
+        if sharing:
+            raise EngineError(
+                error(
+                    "driver-unsupported",
+                    self.name,
+                    f"{', '.join(sharing)} lives in the network of the container {self.name} and would lose it.",
+                    f"Give it a network of its own, or remove it and create it anew after {self.name} is replaced.",
+                )
+            )
+        self._refuse_shared(container, others)
 
-    def _refuse_shared(self, container: Mapping[str, Any]) -> None:
-        shared = {one["destination"]: one for one in shared_mounts(container, self.engine.containers())}
+    def _refuse_shared(self, container: Mapping[str, Any], containers: List[Dict[str, Any]]) -> None:
+        shared = {one["destination"]: one for one in shared_mounts(container, containers)}
         for file in self.settings.files:
             found = shared.get(mount_at(container, file.dest))
             others = [name for name in (found or {}).get("with", []) if not self._ours(name)]

@@ -357,6 +357,58 @@ def test_refuses_a_container_that_removes_itself(bench: Any, old_image: str, new
     assert bench.inspect(name)["State"]["Running"]
 
 
+def test_refuses_to_cut_off_a_sidecar(bench: Any, plain: str, old_image: str, new_image: str, run_module: Any) -> None:
+    sidecar = bench.container(
+        "sidecar", {"Image": old_image, "HostConfig": {"NetworkMode": f"container:{bench.inspect(plain)['Id']}"}}
+    )
+    result = run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    assert f"{sidecar} lives in the network of the container {plain}" in result["msg"]
+    assert bench.inspect(plain)["Config"]["Image"] == old_image
+
+
+def test_a_sidecar_itself_is_replaced(bench: Any, plain: str, old_image: str, new_image: str, run_module: Any) -> None:
+    mode = f"container:{bench.inspect(plain)['Id']}"
+    name = bench.container("side", {"Image": old_image, "HostConfig": {"NetworkMode": mode}})
+    result = run_module("container_upgrade", name=name, image=new_image, **STAYS)
+    assert result.get("failed") is None and bench.inspect(name)["HostConfig"]["NetworkMode"] == mode
+
+
+@pytest.mark.parametrize("mode", ["host", "none"])
+def test_containers_without_a_network_of_their_own(
+    bench: Any, old_image: str, new_image: str, run_module: Any, mode: str
+) -> None:
+    name = bench.container("gw", {"Image": old_image, "HostConfig": {"NetworkMode": mode}})
+    result = run_module("container_upgrade", name=name, image=new_image, **STAYS)
+    assert result["changed"] is True
+    assert bench.inspect(name)["HostConfig"]["NetworkMode"] == mode
+
+
+def test_a_stopped_container_is_replaced_and_started(bench: Any, plain: str, new_image: str, run_module: Any) -> None:
+    bench.api.stop(plain, timeout=2)
+    predicted = run_module("container_upgrade", check_mode=True, name=plain, image=new_image, **STAYS)
+    result = run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    assert predicted["actions"] == result["actions"]
+    assert bench.inspect(plain)["State"]["Running"]
+    bench.api.stop(plain, timeout=2)
+    again = run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    assert again["actions"] == [f"started {plain}"]
+
+
+def test_a_chain_of_upgrades_keeps_one_way_back(
+    bench: Any, plain: str, new_image: str, old_image: str, run_module: Any
+) -> None:
+    newest = bench.image("v5.9.1", 'ENTRYPOINT ["/standin"]', 'CMD ["serve", "newest"]')
+    run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    second = bench.inspect(plain)["Id"]
+    predicted = run_module("container_upgrade", check_mode=True, name=plain, image=newest, **STAYS)
+    result = run_module("container_upgrade", name=plain, image=newest, **STAYS)
+    assert predicted["actions"] == result["actions"]
+    assert bench.names(plain) == sorted([plain, f"{plain}-before-{second[:12]}"])
+    run_module("container_upgrade", name=plain, state="returned", **STAYS)
+    assert bench.inspect(plain)["Id"] == second
+    assert run_module("container_upgrade", name=plain, state="returned", **STAYS)["changed"] is False
+
+
 def test_refuses_a_foreign_container_under_the_temporary_name(
     bench: Any, plain: str, old_image: str, new_image: str, run_module: Any
 ) -> None:
