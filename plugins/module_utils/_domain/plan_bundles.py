@@ -89,9 +89,13 @@ class _InUse:
         return self.state.name
 
     @property
-    def family(self) -> Tuple[str, str]:
-        """Bundles of one family differ in nothing but what their builds were made for."""
-        return bundle_format.bundle_stem(self.name), bundle_format.manifest_digest(self.manifest)
+    def content(self) -> Tuple[str, str, Tuple[Tuple[str, str], ...]]:
+        """Bundles that agree in this differ in nothing but the versions that their builds were made for."""
+        return (
+            bundle_format.bundle_stem(self.name),
+            bundle_format.manifest_digest(self.manifest),
+            tuple(sorted(self.sources.items())),
+        )
 
 
 def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
@@ -128,19 +132,18 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
 def _decide(
     in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
 ) -> None:
-    """Keep what serves, move what has a sibling that serves, build the rest."""
-    serving: Dict[Tuple[Tuple[str, str], Tuple[Tuple[str, str], ...]], str] = {}
-    moving: List[_InUse] = []
-    for used in in_use:
-        if used.satisfied or (used.opens and not fleet.moving):
-            work.bundles.append(_kept(used.state))
-            if used.satisfied:
-                serving.setdefault((used.family, tuple(sorted(used.sources.items()))), used.name)
-        else:
-            moving.append(used)
+    """Keep what serves, move what has a sibling that serves, build the rest.
+
+    An API that a run left behind has such a sibling. Without one, and with no gateway changing its version, a bundle
+    whose files the gateways find is taken to be right: it serves now.
+    """
+    serving = {used.content: used.name for used in reversed(in_use) if used.satisfied}
     new: Dict[str, Bundle] = {}
-    for used in moving:
-        sibling = serving.get((used.family, tuple(sorted(used.sources.items()))))
+    for used in in_use:
+        sibling = serving.get(used.content)
+        if used.satisfied or (sibling is None and used.opens and not fleet.moving):
+            work.bundles.append(_kept(used.state))
+            continue
         if sibling is None:
             made = _new_bundle(used, state, wanted, fleet, work)
             if made is None:

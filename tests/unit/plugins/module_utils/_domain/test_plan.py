@@ -1,0 +1,598 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: what moves, what stays, what is refused, and what holds for any state."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Dict, FrozenSet, List, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan as planning
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Severity
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan import Plan, Wanted
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import State
+from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._domain.plan_world import (
+    FROM,
+    TO,
+    api,
+    bundle,
+    compiler,
+    gateway,
+    hook,
+    pump,
+    wishes,
+    world,
+)
+
+
+def make(state: Mapping[str, Any], **wanted: Any) -> Plan:
+    return planning.build(State.from_dict(state), Wanted.from_dict(wishes(**wanted)))
+
+
+def errors(plan: Plan) -> List[str]:
+    return [finding.code for finding in plan.findings if finding.severity is Severity.ERROR]
+
+
+def warnings(plan: Plan) -> List[str]:
+    return [finding.code for finding in plan.findings if finding.severity is Severity.WARNING]
+
+
+def finding(plan: Plan, code: str) -> Any:
+    return next(each for each in plan.findings if each.code == code)
+
+
+def settle(state: Mapping[str, Any], **wanted: Any) -> State:
+    """The state after the upgrade."""
+    return planning.after(State.from_dict(state), make(state, **wanted))
+
+
+# -- what moves
+
+
+def test_the_whole_upgrade() -> None:
+    plan = make(world())
+    assert plan.findings == ()
+    assert (plan.before, plan.to, plan.pump_to) == ((FROM,), TO, "1.12.0")
+    assert (plan.path, plan.cutover) == ("3", "shared")
+    assert [step.host for step in plan.replaced_gateways] == ["gw1", "gw2", "gw3"]
+    assert plan.gateways[0].image_from == "tykio/tyk-gateway:v5.3.0"
+    assert plan.gateways[0].image_to == "tykio/tyk-gateway:v5.8.9"
+    assert plan.pumps[0].to_dict() == {
+        "host": "pump1",
+        "from": "1.9.0",
+        "to": "1.12.0",
+        "image_from": "tykio/tyk-pump-docker-pub:v1.9.0",
+        "image_to": "tykio/tyk-pump-docker-pub:v1.12.0",
+        "action": "replace",
+    }
+    assert plan.batches == (("gw1",), ("gw2",), ("gw3",))
+    assert plan.waves == (("gw1",), ("gw2", "gw3"))
+    assert plan.changes == 2 + 9 + 1 + 3
+    assert not plan.empty
+    assert plan.to_dict()["control_plane"] == {"driver": "manual", "from": TO, "to": TO, "action": "confirm"}
+
+
+def test_all_apis_of_a_bundle_move_together_and_others_stay() -> None:
+    state = world()
+    state["apis"][0]["active"] = False
+    state["apis"][1]["bundle_enabled"] = False
+    moves = {move.name: move for move in make(state).apis}
+    assert set(moves) == {
+        "orders", "invoices", "customers", "payments", "accounts", "shipments", "returns", "ledger", "vault",
+    }  # fmt: skip
+    assert {move.to_bundle for move in moves.values() if move.from_bundle == "header-1.zip"} == {
+        moves["orders"].to_bundle
+    }
+    assert moves["vault"].kind == "oas" and moves["vault"].digest == "digest-vault"
+
+
+def test_a_new_bundle_holds_a_fresh_build_for_each_version() -> None:
+    plan = make(world())
+    new = next(each for each in plan.new_bundles if each.replaces == "header-1.zip")
+    builds = [build for build in plan.builds if build.bundle == new.name]
+    assert [(build.version, build.file) for build in builds] == [
+        (FROM, "HeaderPlugin_v5.3.0_linux_amd64.so"),
+        (TO, "HeaderPlugin_v5.8.9_linux_amd64.so"),
+    ]
+    assert new.manifest["file_list"] == [*(build.file for build in builds), "tyk-upgrade.json"]
+    assert list(new.files) == new.manifest["file_list"]
+    assert new.manifest["custom_middleware"]["pre"][0]["path"] == "HeaderPlugin.so"
+    assert "checksum" not in new.manifest and "signature" not in new.manifest
+    assert new.symbols == {build.file: ["AddLabHeader"] for build in builds}
+    assert new.name == f"header-1-{new.build_id}.zip"
+    assert new.provenance["compilers"] == {FROM: "sha256:c5.3.0", TO: "sha256:c5.8.9"}
+    for version, file in ((FROM, builds[0].file), (TO, builds[1].file)):
+        assert resolve(version, "HeaderPlugin.so", new.files) == file
+
+
+def test_a_hook_path_that_pins_a_version_is_freed() -> None:
+    state = world()
+    state["bundles"][0] = bundle(
+        "header-1.zip", {"pre": [hook("AddLabHeader", "HeaderPlugin_v5.3.0_linux_amd64")]}, ["HeaderPlugin.so"]
+    )
+    new = next(each for each in make(state).new_bundles if each.replaces == "header-1.zip")
+    assert new.manifest["custom_middleware"]["pre"][0]["path"] == "HeaderPlugin.so"
+
+
+def test_plugins_of_one_bundle_have_plugin_paths_of_their_own() -> None:
+    state = world()
+    state["bundles"] = [
+        bundle(
+            "both.zip",
+            {"pre": [hook("AddLabHeader", "HeaderPlugin")], "auth_check": hook("CheckLabKey", "AuthPlugin")},
+            ["HeaderPlugin.so", "AuthPlugin.so"],
+        )
+    ]
+    state["apis"] = [api("orders", "both.zip")]
+    plan = make(state)
+    ids = {build.plugin: build.build_id for build in plan.builds}
+    assert len(plan.builds) == 4 and len(set(ids.values())) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["sources"][0].update(digest="f" * 64),
+        lambda state: state["compilers"][0].update(id="sha256:other"),
+        lambda state: state["bundles"][0]["manifest"]["custom_middleware"]["pre"][0].update(name="Other"),
+    ],
+    ids=["source", "compiler", "manifest"],
+)
+def test_what_goes_into_a_bundle_changes_its_name(change: Any) -> None:
+    state = world()
+    change(state)
+    before = {each.replaces: each.name for each in make(world()).new_bundles}
+    names = {each.replaces: each.name for each in make(state).new_bundles}
+    assert names["header-1.zip"] != before["header-1.zip"]
+
+
+def test_other_architectures_get_builds_of_their_own() -> None:
+    state = world()
+    state["gateways"][2]["arch"] = "arm64"
+    files = {build.file for build in make(state).builds if build.plugin == "AuthPlugin"}
+    assert files == {
+        f"AuthPlugin_v{version}_linux_{arch}.so" for version in (FROM, TO) for arch in ("amd64", "arm64")
+    }
+
+
+# -- what stays
+
+
+def test_a_finished_upgrade_is_an_empty_plan() -> None:
+    state = settle(world())
+    plan = planning.build(state, Wanted.from_dict(wishes()))
+    assert plan.empty and plan.changes == 0 and plan.findings == ()
+    assert plan.batches == () and plan.builds == () and plan.before == ()
+    assert all(each.keep for each in plan.bundles) and len(plan.bundles) == 2
+    assert planning.summary_lines(plan)[0] == "Nothing to do: everything is at 5.8.9, the pump at 1.12.0."
+
+
+def test_a_bundle_that_holds_every_version_is_kept_while_gateways_still_move() -> None:
+    state = settle(world())
+    back = copy.deepcopy(state.to_dict())
+    back["gateways"][2] = gateway("gw3")
+    plan = make(back)
+    assert plan.findings == () and plan.apis == () and plan.builds == ()
+    assert [step.host for step in plan.replaced_gateways] == ["gw3"]
+    assert all(each.keep for each in plan.bundles)
+
+
+def test_a_changed_source_makes_a_new_bundle_in_place_of_a_former_new_one() -> None:
+    state = settle(world()).to_dict()
+    state["gateways"][2] = gateway("gw3")
+    state["sources"][0]["digest"] = "f" * 64
+    plan = make(state)
+    assert [each.stem for each in plan.new_bundles] == ["header-1"]
+    assert plan.new_bundles[0].name.count("-t") == 1
+
+
+def test_a_claim_of_provenance_without_the_files_is_not_believed() -> None:
+    state = settle(world()).to_dict()
+    state["gateways"][2] = gateway("gw3")
+    held = next(each for each in state["bundles"] if each["name"].startswith("header"))
+    held["files"] = [each for each in held["files"] if "5.3.0" not in each["name"]]
+    assert [each.replaces for each in make(state).new_bundles] == [held["name"]]
+
+
+def test_nothing_is_built_when_no_gateway_changes_version() -> None:
+    state = world()
+    state["gateways"] = [gateway(host, TO) for host in ("gw1", "gw2")]
+    state["bundles"][0]["files"] = [{"name": "HeaderPlugin_v5.8.9_linux_amd64.so", "size": 1, "sha256": ""}]
+    state["bundles"][1]["files"] = [{"name": "AuthPlugin.so", "size": 1, "sha256": ""}]
+    plan = make(state, plugins=[], pump_version=None)
+    assert plan.empty and plan.findings == ()
+
+
+def test_plugins_in_other_languages_stay() -> None:
+    state = world()
+    state["bundles"] = [bundle("py.zip", {"driver": "python", "pre": [{"name": "Pre", "path": ""}]}, ["middleware.py"])]
+    state["apis"] = [api("orders", "py.zip")]
+    plan = make(state, plugins=[])
+    assert errors(plan) == [] and plan.apis == () and plan.builds == ()
+    assert [(each.name, each.keep) for each in plan.bundles] == [("py.zip", True)]
+    assert plan.path == "none"
+
+
+def test_without_a_wanted_pump_version_the_pump_stays() -> None:
+    plan = make(world(), pump_version=None)
+    assert plan.pumps[0].action == "none" and plan.pumps[0].image_to == plan.pumps[0].image_from
+
+
+# -- what is refused
+
+
+def change_gateway(number: int, **values: Any) -> Any:
+    return lambda state: state["gateways"][number].update(values)
+
+
+REFUSALS: Dict[str, Any] = {
+    "a third version": (change_gateway(1, version="5.3.2"), {}, "gateway-version-unexplained", "gw2"),
+    "a version that is none": (change_gateway(1, version="dev"), {}, "gateway-version-unexplained", "gw2"),
+    "no version": (change_gateway(1, version=None), {}, "gateway-version-unexplained", "gw2"),
+    "an unreachable gateway": (
+        change_gateway(1, version=None, reachable=False, ready=False), {}, "gateway-unreachable", "gw2",
+    ),
+    "no gateway": (lambda state: state.update(gateways=[]), {}, "setting-invalid", "tyk_gateways"),
+    "a newer gateway": (change_gateway(0, version="5.9.0"), {}, "version-lower", "gw1"),
+    "an unknown target": (lambda state: None, {"version": "5.8.99"}, "version-unknown", "tyk_target_version"),
+    "mixed editions": (change_gateway(1, edition="ee"), {}, "edition-mixed", "tyk_gateways"),
+    "an older control plane": (
+        lambda state: state["control_plane"].update(version="5.8.8"),
+        {},
+        "control-plane-older",
+        "tyk_control_plane_confirmed_version",
+    ),
+    "an unconfirmed control plane": (
+        lambda state: state["control_plane"].update(version=None, confirmed=False),
+        {},
+        "control-plane-unconfirmed",
+        "tyk_control_plane_confirmed_version",
+    ),
+    "another control-plane driver": (
+        lambda state: state["control_plane"].update(driver="tyk_cloud"), {}, "driver-unsupported",
+        "tyk_control_plane_driver",
+    ),
+    "another deployment": (change_gateway(0, deployment="helm"), {}, "driver-unsupported", "gw1"),
+    "no container named": (change_gateway(0, container=""), {}, "setting-invalid", "gw1"),
+    "no such container": (
+        change_gateway(0, repository="", target_repository=""), {}, "container-missing", "gw1",
+    ),
+    "a newer pump": (lambda state: state.update(pumps=[pump(version="1.13.0")]), {}, "version-lower", "pump1"),
+    "a pump tagged latest": (
+        lambda state: state.update(pumps=[pump(version="latest")]), {}, "pump-unsupported-version", "pump1",
+    ),
+    "an unlisted plugin": (
+        lambda state: None, {"plugins": [{"name": "HeaderPlugin", "source": "x"}]}, "plugin-unlisted", "AuthPlugin",
+    ),
+    "a source that is not there": (
+        lambda state: state["sources"].pop(0), {}, "plugin-source-empty", "HeaderPlugin",
+    ),
+    "an endpoint plugin": (
+        lambda state: state["apis"][5].update(endpoint_plugins=["/opt/x.so"]), {}, "endpoint-plugin", "catalog",
+    ),
+    "a bundle that is gone": (
+        lambda state: state["bundles"][0].update(found=False, manifest=None), {}, "bundle-missing", "header-1.zip",
+    ),
+    "a broken manifest": (
+        lambda state: state["bundles"][0]["manifest"]["custom_middleware"].update(driver="cobol"),
+        {},
+        "bundle-invalid",
+        "header-1.zip",
+    ),
+    "a file beside the plugins": (
+        lambda state: state["bundles"][0]["manifest"]["file_list"].append("words.json"),
+        {},
+        "cutover-unsupported",
+        "header-1.zip",
+    ),
+    "a missing compiler": (lambda state: state["compilers"].pop(0), {}, "compiler-missing", FROM),
+    "a compiler nobody can pull": (
+        lambda state: state["compilers"][1].update(id=None, present=False), {}, "compiler-missing", TO,
+    ),
+    "waves that are no numbers": (lambda state: None, {"waves": ["few"]}, "setting-invalid", "tyk_waves"),
+    "none out at once": (
+        lambda state: None, {"max_unavailable": "none"}, "setting-invalid", "tyk_max_unavailable",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+def test_refusals(name: str) -> None:
+    change, wanted, code, subject = REFUSALS[name]
+    state = world()
+    change(state)
+    plan = make(state, **wanted)
+    assert code in errors(plan)
+    found = finding(plan, code)
+    assert found.subject == subject
+    assert found.message.endswith(".") and found.remedy.endswith(".")
+    assert planning.summary_lines(plan)[-1].startswith("Refused for ")
+
+
+def test_a_refusal_names_releases_that_come_near() -> None:
+    assert "5.8.15" in finding(make(world(), version="5.8.99"), "version-unknown").remedy
+
+
+@pytest.mark.parametrize("version", ["5.0.2", "5.1.0", "5.2.3"])
+def test_compilers_that_cannot_make_unique_builds(version: str) -> None:
+    state = world()
+    state["gateways"] = [gateway("gw1", version)]
+    state["compilers"].append(compiler(version))
+    assert errors(make(state)) == ["compiler-unusable"]
+    assert finding(make(state), "compiler-unusable").subject == version
+
+
+@pytest.mark.parametrize(("current", "target"), [("4.0.3", "4.0.10"), ("4.0.16", "4.3.1")])
+def test_a_cutover_host_by_host_is_refused_with_its_reason(current: str, target: str) -> None:
+    state = world()
+    state["gateways"] = [gateway("gw1", current)]
+    state["compilers"] = [compiler(current), compiler(target)]
+    plan = make(state, version=target)
+    assert "cutover-unsupported" in errors(plan)
+    assert plan.cutover == "per-host" and plan.builds == ()
+
+
+def test_from_4_0_to_where_its_backup_kills_is_refused() -> None:
+    state = world()
+    state["gateways"] = [gateway("gw1", "4.0.16")]
+    state["compilers"].append(compiler("4.0.16"))
+    assert "backup-missing" in errors(make(state))
+
+
+def test_the_hole_in_the_published_table_is_said_and_crossed() -> None:
+    state = world()
+    state["gateways"] = [gateway("gw1", "4.3.2")]
+    state["compilers"] += [compiler("4.3.2"), compiler("5.0.8")]
+    plan = make(state, version="5.0.8")
+    assert plan.path == "gap" and errors(plan) == []
+    assert finding(plan, "path-uncovered").severity is Severity.INFO
+
+
+def test_crossing_5_3_with_oas_apis_is_a_warning() -> None:
+    state = world()
+    state["gateways"] = [gateway("gw1", "5.2.5")]
+    state["compilers"].append(compiler("5.2.5"))
+    plan = make(state)
+    assert errors(plan) == [] and warnings(plan) == ["oas-migration"]
+
+
+def test_a_plugin_that_no_api_uses_is_a_warning() -> None:
+    plan = make(world(), plugins=[*wishes()["plugins"], {"name": "Spare", "source": "s"}])
+    assert errors(plan) == [] and warnings(plan) == ["plugin-unused"]
+
+
+def test_findings_of_the_info_modules_are_passed_on_and_not_repeated() -> None:
+    state = world()
+    state["gateways"][0].update(reachable=False, version=None)
+    told = {
+        "code": "gateway-unreachable", "severity": "error", "subject": "gw1", "message": "No route.", "remedy": "Look.",
+        "source": "",
+    }  # fmt: skip
+    state["findings"] = [told]
+    plan = make(state)
+    assert [each.to_dict() for each in plan.findings] == [told]
+
+
+def test_the_plan_takes_a_thing_more_seriously_than_a_warning() -> None:
+    state = world()
+    state["gateways"][0].update(reachable=False, version=None)
+    state["findings"] = [
+        {"code": "gateway-unreachable", "severity": "warning", "subject": "gw1", "message": "Slow.", "remedy": "Look."}
+    ]
+    assert errors(make(state)) == ["gateway-unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "subject"),
+    [
+        ({"version": 5.10}, "version-not-string", "tyk_target_version"),
+        ({"version": None}, "version-not-string", "tyk_target_version"),
+        ({"version": "newest"}, "version-unknown", "tyk_target_version"),
+        ({"pump_version": 1.12}, "version-not-string", "tyk_pump_version"),
+        ({"on_failure": "rollback"}, "setting-invalid", "tyk_on_failure"),
+        ({"waves": "100%"}, "setting-invalid", "tyk_waves"),
+        ({"plugins": [{"source": "x"}]}, "setting-invalid", "tyk_plugins"),
+        ({"plugins": [{"name": "A"}]}, "setting-invalid", "tyk_plugins"),
+        ({"plugins": [{"name": "A", "source": "x"}] * 2}, "setting-invalid", "tyk_plugins"),
+    ],
+)
+def test_wishes_that_cannot_be_read(change: Dict[str, Any], code: str, subject: str) -> None:
+    with pytest.raises(DomainError) as problem:
+        Wanted.from_dict(wishes(**change))
+    assert (problem.value.finding.code, problem.value.finding.subject) == (code, subject)
+    refused = planning.refused(problem.value.finding)
+    assert refused.empty and errors(refused) == [code]
+
+
+# -- what holds for any state
+
+
+@st.composite
+def shuffled(draw: st.DrawFn) -> Dict[str, Any]:
+    """The world with every list in another order, and keys too."""
+    state = world()
+    for key in ("gateways", "pumps", "apis", "bundles", "sources", "compilers"):
+        state[key] = [
+            {name: entry[name] for name in draw(st.permutations(sorted(entry)))}
+            for entry in draw(st.permutations(state[key]))
+        ]
+    return {key: state[key] for key in draw(st.permutations(sorted(state)))}
+
+
+@settings(max_examples=40, deadline=None)
+@given(shuffled())
+def test_same_input_same_bytes(state: Dict[str, Any]) -> None:
+    expected = make(world())
+    plan = make(state)
+    assert planning.canonical_json(plan.to_dict()) == planning.canonical_json(expected.to_dict())
+    assert plan.sha256 == expected.sha256
+
+
+def partly(
+    gateways: FrozenSet[str], pumped: bool, moved: FrozenSet[str], state: Mapping[str, Any], plan: Plan
+) -> Dict[str, Any]:
+    """The state when only these gateways, the pump or not, and these APIs have got where the plan takes them."""
+    done = planning.after(State.from_dict(state), plan).to_dict()
+    there = {each["name"]: each for each in [*state["bundles"], *done["bundles"]]}
+    apis = [new if new["id"] in moved else old for old, new in zip(state["apis"], done["apis"])]
+    named = {each["bundle"] for each in apis if each["bundle"]}
+    return {
+        **state,
+        "gateways": [new if new["host"] in gateways else old for old, new in zip(state["gateways"], done["gateways"])],
+        "pumps": done["pumps"] if pumped else state["pumps"],
+        "apis": apis,
+        "bundles": [there[name] for name in sorted(named)],
+    }
+
+
+HOSTS = [each["host"] for each in world()["gateways"]]
+MOVERS = [each["id"] for each in world()["apis"] if each["bundle"]]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.frozensets(st.sampled_from(HOSTS)), st.booleans(), st.frozensets(st.sampled_from(MOVERS)))
+def test_every_half_rolled_state_leads_to_the_end(
+    gateways: FrozenSet[str], pumped: bool, moved: FrozenSet[str]
+) -> None:
+    saved = make(world())
+    state = partly(gateways, pumped, moved, world(), saved)
+    plan = make(state)
+    assert errors(plan) == []
+    assert {step.host for step in plan.replaced_gateways} == set(HOSTS) - gateways
+    assert {move.id for move in plan.apis} <= set(MOVERS) - moved
+    assert bool(plan.replaced_pumps) is not pumped
+    if len(gateways) < len(HOSTS):
+        assert {move.id for move in plan.apis} == set(MOVERS) - moved
+        assert {move.to_bundle for move in plan.apis} <= {each.name for each in saved.new_bundles}
+        assert planning.deviation(saved.to_dict(), plan) == []
+    assert make(planning.after(State.from_dict(state), plan).to_dict()).empty
+    assert planning.drift(saved.to_dict(), State.from_dict(state)) == []
+
+
+def test_apis_left_behind_join_a_bundle_that_is_in_use_already() -> None:
+    saved = make(world())
+    left = "lab-orders"
+    plan = make(partly(frozenset(HOSTS), True, frozenset(MOVERS) - {left}, world(), saved))
+    assert plan.builds == () and plan.new_bundles == [] and plan.changes == 1
+    assert [(move.id, move.to_bundle) for move in plan.apis] == [
+        (left, next(each.name for each in saved.new_bundles if each.replaces == "header-1.zip"))
+    ]
+
+
+DISPLACED: Dict[str, Any] = {
+    "gateway": lambda state: state["gateways"][0].update(version="5.4.0"),
+    "silent gateway": lambda state: state["gateways"][0].update(version=None),
+    "gateway added": lambda state: state["gateways"].append(gateway("gw9")),
+    "gateway gone": lambda state: state["gateways"].pop(),
+    "pump": lambda state: state["pumps"][0].update(version="1.10.0"),
+    "pump gone": lambda state: state["pumps"].pop(),
+    "api bundle": lambda state: state["apis"][0].update(bundle="other.zip"),
+    "api without bundle": lambda state: state["apis"][0].update(bundle=""),
+    "api edited": lambda state: state["apis"][0].update(bundle="header-1.zip", digest="new"),
+    "api gone": lambda state: state["apis"].pop(0),
+    "api added": lambda state: state["apis"].append(api("new", "header-1.zip")),
+    "api taken up": lambda state: state["apis"][5].update(bundle="unseen.zip"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DISPLACED))
+@settings(max_examples=15, deadline=None)
+@given(st.frozensets(st.sampled_from(HOSTS)), st.booleans(), st.frozensets(st.sampled_from(MOVERS)))
+def test_anything_elsewhere_is_drift(
+    name: str, gateways: FrozenSet[str], pumped: bool, moved: FrozenSet[str]
+) -> None:
+    saved = make(world())
+    state = copy.deepcopy(partly(gateways, pumped, moved, world(), saved))
+    DISPLACED[name](state)
+    found = planning.drift(saved.to_dict(), State.from_dict(state))
+    assert [each.code for each in found] == ["drift"]
+
+
+def test_a_new_api_without_a_plugin_is_no_drift() -> None:
+    state = world()
+    state["apis"].append(api("new"))
+    assert planning.drift(make(world()).to_dict(), State.from_dict(state)) == []
+
+
+def test_another_schema_is_drift() -> None:
+    assert [each.code for each in planning.drift({"schema": "v0"}, State.from_dict(world()))] == ["drift"]
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (lambda state: state["sources"][0].update(digest="f" * 64), {}),
+        (lambda state: None, {"version": "5.8.8"}),
+        (lambda state: None, {"pump_version": "1.11.0"}),
+    ],
+    ids=["source", "target", "pump"],
+)
+def test_a_saved_plan_of_other_inputs_deviates(change: Any, wanted: Dict[str, Any]) -> None:
+    saved = make(world()).to_dict()
+    state = world()
+    state["compilers"].append(compiler("5.8.8"))
+    change(state)
+    assert {each.code for each in planning.deviation(saved, make(state, **wanted))} == {"drift"}
+
+
+def test_a_plan_survives_its_json() -> None:
+    plan = make(world())
+    assert planning.plan_sha256(plan.to_dict()) == plan.sha256
+    assert State.from_dict(State.from_dict(world()).to_dict()) == State.from_dict(world())
+
+
+def test_bundles_name_what_the_gateway_checks() -> None:
+    for each in make(world()).new_bundles:
+        assert bundle_format.lint(each.manifest, each.name, each.files) == []
+
+
+# -- words
+
+
+def test_the_summary_is_for_people() -> None:
+    lines = planning.summary_lines(make(world()))
+    names = {each.replaces: each.name for each in make(world()).new_bundles}
+    assert lines == [
+        "Upgrade 3 gateways from 5.3.0 to 5.8.9; 15 changes in all.",
+        "Control plane: 5.8.9, confirmed by you; it is not touched.",
+        "Plugins: path 3, one bundle for both versions, switched before gateways are touched.",
+        f"Bundle {names['auth-1.zip']} (new): AuthPlugin, built for 5.3.0 and 5.8.9.",
+        f"Bundle {names['header-1.zip']} (new): HeaderPlugin, built for 5.3.0 and 5.8.9.",
+        f"4 APIs from auth-1.zip to {names['auth-1.zip']}: accounts, ledger, payments, vault.",
+        f"5 APIs from header-1.zip to {names['header-1.zip']}: customers, invoices, orders, returns, shipments.",
+        "Pump pump1: 1.9.0 to 1.12.0.",
+        "Gateways, wave by wave: gw1 | gw2, gw3; at most 1 out at once.",
+    ]
+
+
+def test_a_half_done_fleet_says_so() -> None:
+    state = settle(world()).to_dict()
+    state["gateways"][2] = gateway("gw3", ready=False)
+    assert planning.summary_lines(make(state))[0] == (
+        "Upgrade 1 gateway from 5.3.0 to 5.8.9 (2 already there); 1 change in all."
+    )
+
+
+def test_gateways_that_do_not_serve_go_first() -> None:
+    state = world()
+    state["gateways"][2]["ready"] = False
+    assert make(state).batches == (("gw3",), ("gw1",), ("gw2",))
+
+
+def test_hosts_are_in_their_natural_order() -> None:
+    state = world()
+    state["gateways"] = [gateway(f"gw{number}") for number in (10, 2, 1)]
+    assert [step.host for step in make(state).gateways] == ["gw1", "gw2", "gw10"]
+
+
+@pytest.mark.parametrize("key", ["gateways", "pumps", "apis", "bundles", "sources", "compilers"])
+def test_entries_without_a_name_are_an_error_of_the_caller(key: str) -> None:
+    with pytest.raises(ValueError, match="observed state"):
+        State.from_dict({key: [{}]})
