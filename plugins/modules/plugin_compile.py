@@ -16,7 +16,7 @@ description:
   - Builds each plugin in a fresh container of the compiler image. The source is sent and the result is fetched through
     the engine, so nothing is mounted and a remote engine works.
   - A result counts only if the compiler ended well, wrote exactly one new plugin, and that plugin is built for the
-    wanted machine and carries the build id in its plugin path.
+    wanted machine and carries the build id in its plugin path. Two plugins for the same gateways must not share one.
   - Results are kept in O(dest) by what they depend on. If nothing changed, no container is started.
   - Compilers that ignore the build id (5.0.2 and 5.1.0 to 5.2.3) get the source with another module path instead.
 attributes:
@@ -181,7 +181,13 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import Build, Compiler, Options, Result
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import (
+    Build,
+    Compiler,
+    Options,
+    Result,
+    shared_paths,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parse_bytes
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import has_errors
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
@@ -212,7 +218,7 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
     )
     compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode)
     results = compiler.all(builds, params["parallel"])
-    findings = [finding for result in results for finding in result.findings]
+    findings = [finding for result in results for finding in result.findings] + shared_paths(results)
     answer = {"changed": any(not one.cached and not one.findings for one in results), "builds": dicts(results)}
     if has_errors(findings):
         fail_with(module, findings, **answer)

@@ -346,6 +346,28 @@ class Compiler:
         }
 
 
+def shared_paths(results: Sequence[Result]) -> List[Finding]:
+    """Different plugins for the same gateways that carry one plugin path: Go would load only the first of them."""
+    seen: Dict[Tuple[str, ...], str] = {}
+    found = []
+    for result in results:
+        build = result.build
+        if not result.plugin_path:
+            continue
+        other = seen.setdefault((build.version, build.goos, build.goarch, result.plugin_path), build.plugin)
+        if other != build.plugin:
+            found.append(
+                error(
+                    "plugin-path-shared",
+                    build.subject,
+                    f"The plugins {other} and {build.plugin} for {build.version} carry the same plugin path "
+                    f"{result.plugin_path}, so a gateway could load only one of them.",
+                    "Give each plugin a build id of its own.",
+                )
+            )
+    return found
+
+
 def file_digest(path: str) -> str:
     """sha256 of a file, streaming."""
     digest = hashlib.sha256()

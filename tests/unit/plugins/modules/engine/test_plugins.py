@@ -148,6 +148,14 @@ def test_caches_live_in_volumes_of_the_engine(
             bench.api.get_archive(reader, f"{folder}/t{number}")[0].close()
 
 
+def test_two_plugins_must_not_share_a_plugin_path(run_module: Any, source: Path, compiler: str, tmp_path: Path) -> None:
+    builds = [build(source, compiler), build(source, compiler, plugin="AuthPlugin", file="AuthPlugin.so")]
+    result = run_module("plugin_compile", builds=builds, dest=str(tmp_path / "out"))
+    assert [one["code"] for one in result["findings"]] == ["plugin-path-shared"]
+    builds[1]["build_id"] = "tother"
+    assert run_module("plugin_compile", builds=builds, dest=str(tmp_path / "out")).get("failed") is None
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
