@@ -193,6 +193,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import 
 
 def settings_from(module: AnsibleModule) -> Settings:
     params = module.params
+    if params["state"] in ("present", "staged") and not params["image"]:
+        module.fail_json(msg=f"state is {params['state']}, but image is empty; give the full reference of the image.")
     for file in params["files"]:
         if not file["dest"].startswith("/"):
             module.fail_json(msg=f"files: {file['dest']} is not an absolute path in the container.")

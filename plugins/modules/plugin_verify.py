@@ -116,7 +116,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import finding_of, load_once
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error, has_errors
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    DomainError,
+    Finding,
+    error,
+    has_errors,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 
 Job = Tuple[str, str, str]
@@ -129,6 +134,14 @@ def jobs_from(params: Dict[str, Any]) -> List[Job]:
         for file in check["files"]
         for symbol in file["symbols"]
     ]
+
+
+def findings_from(loaded: List[Dict[str, Any]]) -> List[Finding]:
+    """One finding for each file and cause: a file that does not load fails for every function in the same words."""
+    first = {
+        (one["image"], one["file"], one["verdict"].message): one for one in reversed(loaded) if not one["verdict"].ok
+    }
+    return [finding_of(one["image"], one["file"], one["symbol"], one["verdict"]) for one in reversed(first.values())]
 
 
 def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
@@ -150,9 +163,7 @@ def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
 
     with ThreadPoolExecutor(max_workers=max(1, params["parallel"])) as pool:
         loaded = list(pool.map(load, jobs))
-    findings = [
-        finding_of(one["image"], one["file"], one["symbol"], one["verdict"]) for one in loaded if not one["verdict"].ok
-    ]
+    findings = findings_from(loaded)
     results = [
         {
             "image": one["image"],

@@ -232,6 +232,15 @@ def test_verify_failures(
     assert words in result["msg"]
 
 
+def test_verify_names_each_cause_once(run_module: Any, new_image: str, tmp_path: Path) -> None:
+    (tmp_path / "a.so").write_text("MISMATCH")
+    (tmp_path / "b.so").write_text(GOOD)
+    files = [{"path": str(tmp_path / name), "symbols": ["AddHeader", "Nope"]} for name in ("a.so", "b.so")]
+    result = run_module("plugin_verify", checks=[{"image": new_image, "files": files}])
+    assert [one["ok"] for one in result["results"]] == [False, False, True, False]
+    assert [one["code"] for one in result["findings"]] == ["plugin-mismatch", "plugin-symbol-missing"]
+
+
 def test_verify_refusals(run_module: Any, new_image: str, tmp_path: Path) -> None:
     missing = [{"image": new_image, "files": [{"path": "/nonexistent.so", "symbols": ["A"]}]}]
     assert "/nonexistent.so to be loaded does not exist" in run_module("plugin_verify", checks=missing)["msg"]
