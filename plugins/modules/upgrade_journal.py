@@ -82,8 +82,9 @@ options:
     default: 1800
   owner:
     description:
-      - Who holds the lease. Runs of the same owner may take it from each other; the earlier one can then write no more.
-      - The default is the user and the host that run the module.
+      - Who holds the lease. Runs of the same owner may take it from each other; the earlier one can write no more.
+      - The default is the run of Ansible itself, so that two runs of one user are kept apart as well. Where O(dir) is
+        on the controller, the lease ends with that run, however it ends.
     type: str
 """
 
@@ -193,6 +194,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store
     JournalStore,
     new_run_id,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.processes import Process, controller
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import journal
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
 
@@ -235,8 +237,15 @@ def _open(store: JournalStore, params: Mapping[str, Any], check_mode: bool) -> D
     if check_mode:
         run_id = params["run_id"] or new_run_id(datetime.now(timezone.utc))
         return {**_result(before, ""), "run_id": run_id, "run": None, "previous": previous}
-    owner = params["owner"] or f"{_user()}@{socket.gethostname()}"
-    line = store.open_run(owner, params["lease"], params["data"], params["run_id"])
+    run_id = params["run_id"] or new_run_id(datetime.now(timezone.utc))
+    process = controller()
+    line = store.open_run(
+        owner=params["owner"] or _owner(run_id, process),
+        seconds=params["lease"],
+        data=params["data"],
+        run_id=run_id,
+        process=process,
+    )
     return {**_result(store.read(), line.run_id), "previous": previous}
 
 
@@ -259,11 +268,14 @@ def _data(params: Mapping[str, Any]) -> Dict[str, Any]:
     return data
 
 
-def _user() -> str:
+def _owner(run_id: str, process: Optional[Process]) -> str:
+    """Names one run of Ansible, and the person behind it."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):
-        return "unknown"  # a user id without a name, as in some containers
+        user = "unknown"  # a user id without a name, as in some containers
+    run = f"process {process.pid}" if process is not None else run_id
+    return f"{user}@{socket.gethostname()}, {run}"
 
 
 def _wrong(option: str, what: str) -> ClientError:

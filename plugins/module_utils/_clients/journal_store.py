@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.processes import Process, gone
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import journal
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, Severity
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.journal import Line, RunView
@@ -36,10 +37,11 @@ class Lease:
     owner: str
     run_id: str
     expires: str
+    process: Optional[Process] = None
 
     def alive(self, now: datetime) -> bool:
-        """Whether it still holds."""
-        return now < journal.moment_of(self.expires)
+        """Whether it still holds. That of a run which is known to have ended does not."""
+        return now < journal.moment_of(self.expires) and not (self.process is not None and gone(self.process))
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,18 @@ class JournalStore:
         lines, unused, findings = journal.verify(self._text(), self._path(JOURNAL))
         return Journal(tuple(lines), tuple(findings))
 
-    def open_run(self, owner: str, seconds: int, data: Mapping[str, Any], run_id: Optional[str] = None) -> Line:
-        """Take the lease and write the first line of a run. Raises ClientError (lease-held) if another owner has it."""
+    def open_run(
+        self,
+        owner: str,
+        seconds: int,
+        data: Mapping[str, Any],
+        run_id: Optional[str] = None,
+        process: Optional[Process] = None,
+    ) -> Line:
+        """Take the lease and write the first line of a run. Raises ClientError (lease-held) if another owner has it.
+
+        process: the run of Ansible that the lease is for, if it is on this host; the lease ends with it.
+        """
         with self._locked() as lines:
             now = self._now()
             lease = self.lease()
@@ -87,7 +99,7 @@ class JournalStore:
                     f"The journal in {self.folder} already has a run {run_id}.",
                     "Leave run_id out; opening a run chooses a new one.",
                 )
-            self._write_lease(owner, run_id, seconds, now)
+            self._write_lease(owner, run_id, seconds, now, process)
             return self._append(lines, run_id, journal.OPENED, "", "", {**data, "owner": owner})
 
     def append(
@@ -113,7 +125,8 @@ class JournalStore:
             if event == journal.CLOSED:
                 self._drop_lease()
             else:
-                self._write_lease(self._owner(lines, run_id), run_id, seconds, now)
+                process = lease.process if lease is not None and lease.run_id == run_id else None
+                self._write_lease(self._owner(lines, run_id), run_id, seconds, now, process)
             return line
 
     def lease(self) -> Optional[Lease]:
@@ -121,9 +134,10 @@ class JournalStore:
         try:
             with open(self._path(LEASE), encoding="utf-8") as stream:
                 data = json.load(stream)
-            lease = Lease(str(data["owner"]), str(data["run_id"]), str(data["expires"]))
+            process = Process.from_dict(data["process"]) if data.get("process") else None
+            lease = Lease(str(data["owner"]), str(data["run_id"]), str(data["expires"]), process)
             journal.moment_of(lease.expires)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return lease
 
@@ -219,12 +233,15 @@ class JournalStore:
         opened = next(line for line in lines if line.run_id == run_id)
         return str(opened.data.get("owner") or run_id)
 
-    def _write_lease(self, owner: str, run_id: str, seconds: int, now: datetime) -> None:
+    def _write_lease(
+        self, owner: str, run_id: str, seconds: int, now: datetime, process: Optional[Process]
+    ) -> None:
         lease = {
             "owner": owner,
             "run_id": run_id,
             "renewed": journal.timestamp(now),
             "expires": journal.timestamp(now + timedelta(seconds=seconds)),
+            "process": process.to_dict() if process is not None else None,
         }
         with self._said("write", self._path(LEASE)):
             write_whole(self._path(LEASE), json.dumps(lease, sort_keys=True) + "\n", 0o600)

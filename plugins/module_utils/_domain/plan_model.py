@@ -53,6 +53,7 @@ class Wanted:
         """Read the settings. Raises DomainError naming the setting that cannot work."""
         pump = data.get("pump_version")
         waves = data.get("waves")
+        at_once = data.get("max_unavailable")
         if waves is None:
             waves = [1, "25%", "100%"]
         elif isinstance(waves, str) or not isinstance(waves, (list, tuple)):
@@ -73,7 +74,7 @@ class Wanted:
             version=parse_wanted(data.get("version"), "tyk_target_version"),
             pump_version=parse_wanted(pump, "tyk_pump_version") if pump not in (None, "") else None,
             waves=tuple(waves),
-            max_unavailable=data.get("max_unavailable") or 1,
+            max_unavailable=1 if at_once is None else at_once,
             on_failure=on_failure,
             plugins=_plugins(data.get("plugins") or []),
             stop_timeout=int(data.get("stop_timeout") or 60),

@@ -117,13 +117,13 @@ def closing_table(report: Mapping[str, Any]) -> List[str]:
         ("API", "Kind", "From bundle", "To bundle"),
         [(each["name"], each["kind"], each["from_bundle"], each["to_bundle"]) for each in report["apis"]],
     )
-    lines += _meter_lines(report)
-    lines += [
+    closing = _meter_lines(report)
+    closing += [
         f"{each['severity'].capitalize()} [{each['code']}] {each['subject']}: {each['message']} {each['remedy']}"
         for each in report["findings"]
         if each["severity"] != "info"
     ]
-    return lines
+    return lines + ["", *closing] if closing else lines
 
 
 def _gateways(view: RunView, plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -236,4 +236,4 @@ def _table(header: Tuple[str, ...], rows: Sequence[Tuple[str, ...]]) -> List[str
             for name, cell, width in zip(header, row, widths)
         ).rstrip()
         for row in (header, *rows)
-    ] + [""]
+    ]

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import socket
 import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import pytest
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import processes
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store import JournalStore, write_whole
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import journal
@@ -277,6 +280,20 @@ def test_what_was_acknowledged_before_a_kill_is_there(tmp_path: Path) -> None:
     assert store.read().findings == ()
 
 
+PLAYBOOK = """
+import os, subprocess, sys
+if os.fork() == 0:
+    module = "from ansible_collections.tyk.upgrade.plugins.module_utils._clients.processes import controller\\n"
+    module += "print(controller().pid)"
+    os._exit(subprocess.call(["sh", "-c", '"$0" -c "$1"; true', sys.executable, module]))
+os.wait()
+"""
+
+
+def process_of(pid: int) -> processes.Process:
+    return processes.Process(socket.gethostname(), processes._boot(), pid, processes._stat(pid)[1])
+
+
 def test_the_lease_file_says_who_and_until_when(store: JournalStore) -> None:
     run_id = open_run(store, seconds=90)
     assert json.loads(Path(store.folder, "lease.json").read_text()) == {
@@ -284,4 +301,36 @@ def test_the_lease_file_says_who_and_until_when(store: JournalStore) -> None:
         "run_id": run_id,
         "renewed": "2026-11-23T16:00:00.000Z",
         "expires": "2026-11-23T16:01:30.000Z",
+        "process": None,
     }
+
+
+def test_a_lease_ends_with_the_process_it_is_for(store: JournalStore) -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        alive = process_of(sleeper.pid)
+        run_id = store.open_run("ann", 60, {}, process=alive).run_id
+        begin(store, run_id)
+        with pytest.raises(ClientError, match="Another run"):
+            open_run(store, "bob")
+        sleeper.kill()
+    open_run(store, "bob")
+
+
+def test_a_process_elsewhere_is_not_known_to_be_gone(store: JournalStore) -> None:
+    here = process_of(os.getpid())
+    assert not processes.gone(here)
+    assert processes.gone(replace(here, started=here.started + 1))
+    assert not processes.gone(replace(here, host="elsewhere", started=0))
+    assert not processes.gone(replace(here, boot="before", started=0))
+
+
+def test_the_run_of_ansible_is_the_process_above_its_workers(tmp_path: Path) -> None:
+    """A stand-in for ansible-playbook forks a worker, which starts a program, as the local connection does."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    script = tmp_path / "ansible-playbook"
+    script.write_text(PLAYBOOK)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as playbook:
+        out, unused = playbook.communicate(timeout=60)
+    assert int(out) == playbook.pid

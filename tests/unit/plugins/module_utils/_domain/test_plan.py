@@ -297,9 +297,7 @@ REFUSALS: Dict[str, Any] = {
         lambda state: state["compilers"][1].update(id=None, present=False), {}, "compiler-missing", TO,
     ),
     "waves that are no numbers": (lambda state: None, {"waves": ["few"]}, "setting-invalid", "tyk_waves"),
-    "none out at once": (
-        lambda state: None, {"max_unavailable": "none"}, "setting-invalid", "tyk_max_unavailable",
-    ),
+    "none out at once": (lambda state: None, {"max_unavailable": 0}, "setting-invalid", "tyk_max_unavailable"),
 }  # fmt: skip
 
 
