@@ -114,7 +114,9 @@ def timestamp(moment: datetime) -> str:
 
 def moment_of(text: str) -> datetime:
     """The moment that a line carries. Raises ValueError."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    if text[-1:] != "Z":
+        raise ValueError(f"{text!r} is not a moment in UTC.")
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
 
 
 def digest(line: Line) -> str:
@@ -152,6 +154,7 @@ def verify(text: str, subject: str = "journal.jsonl") -> Tuple[List[Line], bool,
     complete, newline, torn = text.rpartition("\n")
     lines: List[Line] = []
     findings: List[Finding] = []
+    before = NO_LINE
     if torn:
         findings.append(
             warning(
@@ -162,7 +165,7 @@ def verify(text: str, subject: str = "journal.jsonl") -> Tuple[List[Line], bool,
             )
         )
     for number, raw in enumerate(complete.split("\n") if newline else [], start=1):
-        line, problem = _read(raw, lines)
+        line, written, problem = _read(raw, number, before)
         if line is None:
             findings.append(
                 error(
@@ -174,6 +177,7 @@ def verify(text: str, subject: str = "journal.jsonl") -> Tuple[List[Line], bool,
             )
             break
         lines.append(line)
+        before = written
     return lines, bool(torn), findings
 
 
@@ -212,21 +216,22 @@ def run_view(lines: Sequence[Line], run_id: str) -> RunView:
     )
 
 
-def _read(raw: str, before: Sequence[Line]) -> Tuple[Optional[Line], str]:
+def _read(raw: str, number: int, before: str) -> Tuple[Optional[Line], str, str]:
+    """The line and its digest, or what is wrong with it. before: the digest of the line before."""
     try:
         data = json.loads(raw)
         written = str(data.pop("digest"))
         line = Line(**data)
         moment_of(line.time)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None, "cannot be read"
+        return None, "", "cannot be read"
     if digest(line) != written:
-        return None, "was changed after it was written: it does not match its own digest"
-    if line.prev != head(before):
-        return None, "does not follow from the line before it: a line was changed, removed or put in"
-    if line.seq != len(before) + 1:
-        return None, f"has number {line.seq}"
-    return line, ""
+        return None, "", "was changed after it was written: it does not match its own digest"
+    if line.prev != before:
+        return None, "", "does not follow from the line before it: a line was changed, removed or put in"
+    if line.seq != number:
+        return None, "", f"has number {line.seq}"
+    return line, written, ""
 
 
 def _state(closed: Optional[Line], halted: Optional[Line]) -> str:

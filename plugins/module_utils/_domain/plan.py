@@ -59,6 +59,9 @@ __all__ = [
     "summary_lines",
 ]
 
+#: How many names a line of the summary gives before it only counts; the plan itself has them all.
+NAMES_SHOWN = 12
+
 
 def build(state: State, wanted: Wanted) -> Plan:
     """Compute the plan. Never raises for what a user can cause: that is among the plan's findings."""
@@ -407,7 +410,7 @@ def _bundle_lines(plan: Plan) -> List[str]:
     for move in plan.apis:
         targets.setdefault((move.from_bundle, move.to_bundle), []).append(move.name or move.id)
     for (old, new), names in sorted(targets.items()):
-        lines.append(f"{_number(len(names), 'API')} from {old} to {new}: {', '.join(names)}.")
+        lines.append(f"{_number(len(names), 'API')} from {old} to {new}: {_some(names)}.")
     kept = [bundle.name for bundle in plan.bundles if bundle.keep]
     if kept and not plan.empty:
         lines.append(f"Kept as they are: {', '.join(kept)}.")
@@ -421,9 +424,15 @@ def _pump_lines(plan: Plan) -> List[str]:
 def _gateway_lines(plan: Plan) -> List[str]:
     if not plan.batches:
         return []
-    waves = " | ".join(", ".join(wave) for wave in plan.waves)
+    waves = " | ".join(_some(wave) for wave in plan.waves)
     largest = max(len(batch) for batch in plan.batches)
     return [f"Gateways, wave by wave: {waves}; at most {largest} out at once."]
+
+
+def _some(names: Sequence[str]) -> str:
+    """All of a few names, or the first of many."""
+    shown = names if len(names) <= NAMES_SHOWN else names[: NAMES_SHOWN - 1]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(shown) < len(names) else "")
 
 
 def _number(count: int, word: str) -> str:

@@ -315,7 +315,7 @@ def _compilers(state: State, fleet: Fleet) -> Tuple[Dict[str, CompilerState], Li
             findings.append(
                 error(
                     "compiler-missing",
-                    str(version),
+                    image or str(version),
                     f"The plugin compiler of {version}{image and f' ({image})'} is not present and cannot be pulled.",
                     "Pull or load the image on tyk_build_host, or name another one in tyk_compiler_images.",
                 )

@@ -201,6 +201,20 @@ def test_a_claim_of_provenance_without_the_files_is_not_believed() -> None:
     assert [each.replaces for each in make(state).new_bundles] == [held["name"]]
 
 
+def test_a_manifest_that_the_bundle_command_rewrote_says_the_same() -> None:
+    state = world()
+    before = {each.replaces: each.name for each in make(state).new_bundles}
+    middleware = state["bundles"][0]["manifest"]["custom_middleware"]
+    middleware.update(
+        post=None, post_key_auth=None, response=None, auth_check={"name": "", "path": "", "disabled": False},
+        id_extractor={"extract_from": "", "extract_with": "", "extractor_config": None},
+    )  # fmt: skip
+    middleware["pre"][0]["disabled"] = False
+    plan = make(state)
+    assert errors(plan) == []
+    assert {each.replaces: each.name for each in plan.new_bundles} == before
+
+
 def test_nothing_is_built_when_no_gateway_changes_version() -> None:
     state = world()
     state["gateways"] = [gateway(host, TO) for host in ("gw1", "gw2")]
@@ -294,7 +308,10 @@ REFUSALS: Dict[str, Any] = {
     ),
     "a missing compiler": (lambda state: state["compilers"].pop(0), {}, "compiler-missing", FROM),
     "a compiler nobody can pull": (
-        lambda state: state["compilers"][1].update(id=None, present=False), {}, "compiler-missing", TO,
+        lambda state: state["compilers"][1].update(id=None, present=False),
+        {},
+        "compiler-missing",
+        "tykio/tyk-plugin-compiler:v5.8.9",
     ),
     "waves that are no numbers": (lambda state: None, {"waves": ["few"]}, "setting-invalid", "tyk_waves"),
     "none out at once": (lambda state: None, {"max_unavailable": 0}, "setting-invalid", "tyk_max_unavailable"),
@@ -576,6 +593,15 @@ def test_a_half_done_fleet_says_so() -> None:
     assert planning.summary_lines(make(state))[0] == (
         "Upgrade 1 gateway from 5.3.0 to 5.8.9 (2 already there); 1 change in all."
     )
+
+
+def test_the_summary_of_a_large_plan_stays_short() -> None:
+    state = world()
+    state["gateways"] = [gateway(f"gw{number}") for number in range(1, 101)]
+    state["apis"] = [api(f"api{number}", "header-1.zip") for number in range(1, 1001)]
+    lines = planning.summary_lines(make(state, plugins=wishes()["plugins"][:1]))
+    assert max(map(len, lines)) < 200
+    assert any(line.endswith("api10, api11 and 989 more.") for line in lines)
 
 
 def test_gateways_that_do_not_serve_go_first() -> None:
