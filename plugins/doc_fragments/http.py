@@ -46,6 +46,7 @@ options:
       - Sent as it is in the C(Authorization) header.
       - If not set, the value of the environment variable E(TYK_DASHBOARD_TOKEN) is used.
     type: str
+    required: true
   workers:
     description:
       - How many requests run at the same time.

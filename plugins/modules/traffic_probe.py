@@ -165,7 +165,7 @@ requests:
   description: How many requests were sent and judged.
   returned: always
   type: int
-failed:
+failures:
   description: How many got no answer or one that they must not get.
   returned: always
   type: int
@@ -397,7 +397,7 @@ def start(module: AnsibleModule, process: ProbeProcess) -> Dict[str, Any]:
 
 def read(module: AnsibleModule, process: ProbeProcess) -> Dict[str, Any]:
     state = process.renew()
-    result = {"changed": False, **shown(state, module, process.running())}
+    result = {"changed": False, **shown(process.state() or state, module, process.watching())}
     if not result["running"]:
         result["findings"].append(not_running(process.name, result["ended"]).to_dict())
     return result

@@ -80,10 +80,14 @@ class ProbeProcess:
             return None
         return parsed if isinstance(parsed, dict) else None
 
+    def watching(self) -> bool:
+        """Whether the process lives and has not begun to end itself."""
+        return self.running() and (self.state() or {}).get("running") is not False
+
     def runs_with(self, config: Mapping[str, Any]) -> bool:
         """Whether the running process was started with exactly this configuration."""
         state = self.state()
-        return bool(state and self.running() and state.get("config") == _fingerprint(config, str(state.get("salt"))))
+        return bool(state and self.watching() and state.get("config") == _fingerprint(config, str(state.get("salt"))))
 
     def start(self, config: Mapping[str, Any], lease: float, make_stream: Callable[[], Stream]) -> int:
         """Start the process and return its id once it holds its lock. make_stream is called in the new process."""
@@ -123,10 +127,10 @@ class ProbeProcess:
     def renew(self) -> Dict[str, Any]:
         """Renew the lease and return the state that the process wrote on noticing it; the last one if it is dead."""
         renewal = uuid.uuid4().hex
-        if self.running() and os.path.exists(self._lease):
+        if self.watching() and os.path.exists(self._lease):
             self._write(self._lease, {"renewal": renewal})
             deadline = time.monotonic() + _READ_PATIENCE
-            while time.monotonic() < deadline and self.running():
+            while time.monotonic() < deadline and self.watching():
                 if (self.state() or {}).get("renewal") == renewal:
                     break
                 time.sleep(0.05)

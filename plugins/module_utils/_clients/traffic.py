@@ -133,7 +133,7 @@ class Tally:
         with self._lock:
             return {
                 "requests": sum(self._counts.values()),
-                "failed": self._counts[FAILED],
+                "failures": self._counts[FAILED],  # "failed" is the word by which Ansible knows a failed task
                 "effect_missing": self._counts[EFFECT_MISSING],
                 "unauthorized_allowed": self._counts[UNAUTHORIZED_ALLOWED],
                 "p50_ms": _percentile(self._buckets, 0.50),
@@ -167,7 +167,7 @@ def nothing_counted() -> Dict[str, Any]:
 
 def spent(numbers: Mapping[str, Any]) -> int:
     """How many requests count against the error budget."""
-    return int(numbers["failed"]) + int(numbers["effect_missing"]) + int(numbers["unauthorized_allowed"])
+    return int(numbers["failures"]) + int(numbers["effect_missing"]) + int(numbers["unauthorized_allowed"])
 
 
 def findings(numbers: Mapping[str, Any], budget: int, name: str) -> List[Finding]:
@@ -177,14 +177,14 @@ def findings(numbers: Mapping[str, Any], budget: int, name: str) -> List[Finding
     """
     found: List[Finding] = []
     used = spent(numbers)
-    broken = int(numbers["failed"]) + int(numbers["effect_missing"])
+    broken = int(numbers["failures"]) + int(numbers["effect_missing"])
     if broken:
         make = error if used > budget else warning
         found.append(
             make(
                 "probe-failed",
                 name,
-                f"Probe {name}: of {numbers['requests']} requests {numbers['failed']} failed and "
+                f"Probe {name}: of {numbers['requests']} requests {numbers['failures']} failed and "
                 f"{numbers['effect_missing']} did not show the plugin's effect"
                 f"{_example(numbers, (FAILED, EFFECT_MISSING))}.",
                 "Look at the samples, and into the logs of the gateways at those times.",
