@@ -123,7 +123,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fa
 
 def argument_spec() -> Dict[str, Any]:
     return {
-        "redis_url": {"type": "str", "required": True, "no_log": True},
+        "redis_url": {"type": "str", "required": True, "no_log": False},
         "prefixes": {"type": "list", "elements": "str", "default": [ANALYTICS_PREFIX]},
         "timeout": {"type": "float", "default": 5.0},
         "validate_certs": {"type": "bool", "default": True},
