@@ -17,7 +17,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 
 
 def http_arguments(timeout: float = 5.0) -> Dict[str, Any]:
-    """Options of the fragment tyk.upgrade.http; timeout is the module's default."""
+    """Options of the fragment tyk.upgrade.connection; timeout is the module's default."""
     return {
         "timeout": {"type": "float", "default": timeout},
         "validate_certs": {"type": "bool", "default": True},
@@ -26,7 +26,7 @@ def http_arguments(timeout: float = 5.0) -> Dict[str, Any]:
 
 
 def dashboard_arguments() -> Dict[str, Any]:
-    """Options of the fragment tyk.upgrade.http.dashboard."""
+    """Options of the fragment tyk.upgrade.connection.dashboard."""
     return {
         **http_arguments(30.0),
         "dashboard_url": {"type": "str", "required": True},

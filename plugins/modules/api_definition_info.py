@@ -17,8 +17,8 @@ description:
 extends_documentation_fragment:
   - tyk.upgrade.attributes
   - tyk.upgrade.attributes.info_module
-  - tyk.upgrade.http
-  - tyk.upgrade.http.dashboard
+  - tyk.upgrade.connection
+  - tyk.upgrade.connection.dashboard
 options:
   timeout:
     default: 30

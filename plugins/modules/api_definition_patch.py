@@ -20,8 +20,8 @@ description:
   - Each write makes all gateways of the Dashboard reload.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
-  - tyk.upgrade.http
-  - tyk.upgrade.http.dashboard
+  - tyk.upgrade.connection
+  - tyk.upgrade.connection.dashboard
 attributes:
   check_mode:
     support: full

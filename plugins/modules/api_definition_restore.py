@@ -18,8 +18,8 @@ description:
   - An API that is as it was already is left alone. An API that was deleted since is not created anew.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
-  - tyk.upgrade.http
-  - tyk.upgrade.http.dashboard
+  - tyk.upgrade.connection
+  - tyk.upgrade.connection.dashboard
 attributes:
   check_mode:
     support: full

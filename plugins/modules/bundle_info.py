@@ -19,7 +19,7 @@ description:
 extends_documentation_fragment:
   - tyk.upgrade.attributes
   - tyk.upgrade.attributes.info_module
-  - tyk.upgrade.http
+  - tyk.upgrade.connection
 options:
   timeout:
     default: 30

@@ -17,7 +17,7 @@ description:
     name that is in use. Equal content that is there already is left alone.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
-  - tyk.upgrade.http
+  - tyk.upgrade.connection
 attributes:
   check_mode:
     support: full

@@ -20,7 +20,7 @@ description:
 extends_documentation_fragment:
   - tyk.upgrade.attributes
   - tyk.upgrade.attributes.info_module
-  - tyk.upgrade.http
+  - tyk.upgrade.connection
 options:
   gateways:
     description: The gateways to ask.

@@ -19,7 +19,7 @@ description:
     plugin path of its own.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
-  - tyk.upgrade.http
+  - tyk.upgrade.connection
 attributes:
   check_mode:
     support: full

@@ -22,7 +22,7 @@ description:
     its own.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
-  - tyk.upgrade.http
+  - tyk.upgrade.connection
 attributes:
   check_mode:
     support: full

@@ -59,8 +59,5 @@ def url_secrets(url: str) -> Set[str]:
         password = parts.password or ""
     except ValueError:
         return set()
-    found = {password, unquote(password)}
-    for name, value in parse_qsl(parts.query):
-        del name
-        found.add(value)
+    found = {password, unquote(password), *(value for _name, value in parse_qsl(parts.query))}
     return {secret for secret in found if len(secret) > 2}
