@@ -31,6 +31,13 @@ GO = {"5.3.0": "1.21.13", "5.8.9": "1.24.11"}
 GO_TOOLS = "1.24.11"
 
 
+def _reproducible(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same owner always, so that the engine finds its cached layers again."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    return entry
+
+
 class Builder:
     """Builds on demand, once, and from any thread; at most two heavy things at a time."""
 
@@ -164,25 +171,30 @@ class Builder:
             self.heavy(f"building the {name} image", lambda: self._build(io.BytesIO(data), ref))
         return ref
 
-    def image_from_folder(self, name: str, key: str, folder: Path, dockerfile: str = "Dockerfile") -> str:
-        """Build an image from a whole context folder (links and modes kept)."""
+    def image_from_context(
+        self, name: str, key: str, prepare: Callable[[Path], None], arguments: dict[str, str]
+    ) -> str:
+        """Build an image from a whole folder that ``prepare`` fills."""
         ref = f"tyk-lab/{name}:{key}"
-        with self.once(ref):
+        with self.once(ref), locked(ref.replace("/", "-").replace(":", "-")):
             if not self.has(ref):
-                self.heavy(f"building the {name} image", lambda: self._build_folder(folder, dockerfile, ref))
+                self.heavy(f"building the {name} image", lambda: self._build_context(prepare, arguments, ref))
         return ref
 
-    def _build_folder(self, folder: Path, dockerfile: str, ref: str) -> None:
-        with tempfile.TemporaryFile() as handle:
-            with tarfile.open(fileobj=handle, mode="w") as archive:
-                archive.add(folder, arcname=".")
-            handle.seek(0)
-            self._build(handle, ref, dockerfile)
+    def _build_context(self, prepare: Callable[[Path], None], arguments: dict[str, str], ref: str) -> None:
+        with tempfile.TemporaryDirectory(prefix=".context-", dir=cache_dir()) as parent:
+            folder = Path(parent) / "context"
+            prepare(folder)
+            with tempfile.TemporaryFile(dir=parent) as handle:
+                with tarfile.open(fileobj=handle, mode="w") as archive:
+                    archive.add(folder, arcname=".", filter=_reproducible)
+                handle.seek(0)
+                self._build(handle, ref, arguments)
 
-    def _build(self, context: Any, ref: str, dockerfile: str = "Dockerfile") -> None:
+    def _build(self, context: Any, ref: str, arguments: dict[str, str] | None = None) -> None:
         lines: list[str] = []
         for event in self.client.api.build(
-            fileobj=context, custom_context=True, dockerfile=dockerfile, tag=ref, rm=True, forcerm=True, decode=True
+            fileobj=context, custom_context=True, buildargs=arguments, tag=ref, rm=True, forcerm=True, decode=True
         ):
             if "stream" in event:
                 lines.append(event["stream"])

@@ -8,21 +8,39 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from builder import GO, GO_TOOLS, Builder
 from engine import run
-from settings import DASHBOARD_TOKEN, LAB, ORG_ID, RPC_API_KEY, LabError, digest
+from settings import DASHBOARD_TOKEN, FROM_VERSION, LAB, ORG_ID, RPC_API_KEY, TO_VERSION, LabError, digest
 
 SERVICES = LAB / "services"
 GATEWAY = LAB / "gateway"
 COMPILER = LAB / "compiler"
 PLUGINS = LAB / "plugins"
 
+SOURCE_SUFFIXES = (".go", ".mod", ".sum", ".sh")
+
+# All that a program with a C library needs.
+DISTROLESS = (
+    "/lib64/ld-linux-x86-64.so.2",
+    "/lib/x86_64-linux-gnu/libc.so.6",
+    "/lib/x86_64-linux-gnu/libdl.so.2",
+    "/lib/x86_64-linux-gnu/libpthread.so.0",
+    "/lib/x86_64-linux-gnu/libresolv.so.2",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/nsswitch.conf",
+)
+
 
 def sources(folder: Path) -> list[str]:
     """Names and contents of what goes into a Go build; tests and texts do not change the outcome."""
     files = [
-        path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in (".go", ".mod", ".sum", ".sh")
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (path.suffix in SOURCE_SUFFIXES or path.name == "Dockerfile")
     ]
     return [
         part
@@ -30,6 +48,19 @@ def sources(folder: Path) -> list[str]:
         if not path.name.endswith("_test.go")
         for part in (str(path.relative_to(folder)), digest(path))
     ]
+
+
+def read_file(container: Any, path: str) -> bytes:
+    """A file of a container, running or not."""
+    stream, dummy = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        member = archive.extractfile(path.rpartition("/")[2])
+        assert member is not None
+        return member.read()
+
+
+def _tail(container: Any) -> str:
+    return "\n".join(container.logs(tail=25).decode(errors="replace").splitlines())
 
 
 class StandIns:
@@ -89,14 +120,59 @@ class StandIns:
         )
         return self.builder.image("pump", digest(program, dockerfile), dockerfile, lambda: {"pump": program})
 
-    def gateway(self, version: str) -> str:
-        raise LabError(f"no stand-in for the gateway {version} yet ({GO[version]})")
+    def gateway_binary(self, version: str) -> Path:
+        """The compiler image carries the gateway built with the flags of its plugins, as the published one does."""
+        compiler = self.compiler(version)
+        key = digest(compiler)
 
-    def compiler(self, version: str) -> str:
-        raise LabError(f"no stand-in for the compiler {version} yet")
+        def copy(folder: Path) -> None:
+            container = self.builder.client.containers.create(compiler)
+            try:
+                (folder / "tyk").write_bytes(read_file(container, "/usr/local/bin/tyk"))
+            finally:
+                container.remove(force=True)
+            (folder / "tyk").chmod(0o755)
+
+        return self.builder.cached_build(f"gateway-{version}", key, copy, f"gateway {version}") / "tyk"
+
+    def gateway(self, version: str) -> str:
+        """The image is laid out like the published one: with a shell up to 5.3.5, without anything from 5.3.6 on."""
+        base = self.builder.rootfs("base")
+        binary = self.gateway_binary(version)
+        title = "stand-in for tyk-gateway"
+        labels = f'LABEL org.opencontainers.image.title="{title}" org.opencontainers.image.version="{version}"\n'
+        common = (
+            "WORKDIR /opt/tyk-gateway\n"
+            "COPY tyk /opt/tyk-gateway/tyk\n"
+            f"{labels}"
+            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+            "EXPOSE 8080\n"
+            'ENTRYPOINT ["/opt/tyk-gateway/tyk"]\n'
+            'CMD ["--conf=/opt/tyk-gateway/tyk.conf"]\n'
+        )
+        if version == FROM_VERSION:
+            dockerfile = f"FROM {base}\nRUN mkdir -p /opt/tyk-gateway/middleware\n{common}"
+        else:
+            copies = "".join(f"COPY --from=base {path} {path}\n" for path in DISTROLESS)
+            prepare = "RUN mkdir -p /empty/opt/tyk-gateway/middleware /empty/tmp && chmod 1777 /empty/tmp\n"
+            dockerfile = f"FROM {base} AS base\n{prepare}FROM scratch\n{copies}COPY --from=base /empty/ /\n{common}"
+        return self.builder.image("gateway", digest(binary, dockerfile), dockerfile, lambda: {"tyk": binary})
+
+    def compiler(self, version: str, *, mismatch: bool = False) -> str:
+        """A toolchain of the version's Go group around our own module tree; needs no network once built."""
+        toolbox = self.builder.rootfs("toolbox")
+        name = "compiler-mismatch" if mismatch else "compiler"
+        key = digest(name, version, GO[version], toolbox, *sources(GATEWAY), *sources(COMPILER))
+
+        def context(folder: Path) -> None:
+            environment = self.builder.go_environment(GO[version])
+            command = [str(COMPILER / "context.sh"), version, environment["GOROOT"], str(folder)]
+            run([*command, *(["--mismatch"] if mismatch else [])], what="preparing the compiler", env=environment)
+
+        return self.builder.image_from_context(name, key, context, {"BASE": toolbox})
 
     def mismatch(self) -> str:
-        raise LabError("no mismatching compiler yet")
+        return self.compiler(TO_VERSION, mismatch=True)
 
     # --- plugins -----------------------------------------------------------------------------------------------------
 
@@ -121,12 +197,7 @@ class StandIns:
             container.start()
             code = container.wait(timeout=900)["StatusCode"]
             if code != 0:
-                tail = "\n".join(container.logs(tail=25).decode(errors="replace").splitlines())
-                raise LabError(f"{image} did not compile {source.name} (exit code {code}):\n{tail}")
-            stream, dummy = container.get_archive(f"/plugin-source/{output}")
-            with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-                member = archive.extractfile(output)
-                assert member is not None
-                return member.read()
+                raise LabError(f"{image} did not compile {source.name} (exit code {code}):\n{_tail(container)}")
+            return read_file(container, f"/plugin-source/{output}")
         finally:
             container.remove(force=True)
