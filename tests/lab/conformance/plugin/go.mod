@@ -1,0 +1,3 @@
+module conformance-plugin
+
+go 1.19

@@ -1,0 +1,117 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is tested, from the environment: a gateway of some version and the plugins it can and cannot load."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SERVICES = HERE.parent / "services"
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        found = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", text)
+        if found is None:
+            raise ValueError(f"CONFORMANCE_VERSION must be a version like 5.3.0, not {text!r}.")
+        return cls(*(int(part) for part in found.groups()))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+    def since(self, *firsts: str) -> bool:
+        """Whether a change is in here that its release lines got from ``firsts``, and all lines after the last."""
+        versions = [Version.parse(first) for first in firsts]
+        if self >= versions[-1]:
+            return True
+        return any((self.major, self.minor) == (v.major, v.minor) and self >= v for v in versions)
+
+    def within(self, first: str, last: str) -> bool:
+        return Version.parse(first) <= self <= Version.parse(last)
+
+
+@dataclass(frozen=True)
+class Subject:
+    gateway: str
+    version: Version
+    builds: Path
+
+    @classmethod
+    def from_environment(cls) -> Subject:
+        missing = [name for name in ("CONFORMANCE_GATEWAY", "CONFORMANCE_VERSION") if not os.environ.get(name)]
+        if missing:
+            raise ValueError(f"Set {' and '.join(missing)}; tests/lab/conformance/README.md says how.")
+        gateway = os.environ["CONFORMANCE_GATEWAY"]
+        builds = Path(os.environ.get("CONFORMANCE_BUILDS") or tempfile.gettempdir())
+        return cls(gateway, Version.parse(os.environ["CONFORMANCE_VERSION"]), builds)
+
+    @property
+    def is_image(self) -> bool:
+        return not os.access(self.gateway, os.X_OK)
+
+    def build(self, name: str) -> Path | None:
+        path = self.builds / f"{name}.so"
+        return path if path.exists() else None
+
+    def suffixed(self, stem: str, *, letter: bool = True) -> str:
+        return f"{stem}_{'v' if letter else ''}{self.version}_linux_amd64.so"
+
+
+def compile_plugin(image: str, build_id: str, target: Path) -> None:
+    """Run a plugin compiler over ./plugin by the engine's archive API, with no mount and no network needed."""
+    docker = ["docker"]
+    container = subprocess.run(
+        [*docker, "create", image, "plugin.so", build_id], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    try:
+        subprocess.run([*docker, "cp", f"{HERE / 'plugin'}/.", f"{container}:/plugin-source"], check=True, capture_output=True)
+        done = subprocess.run([*docker, "start", "-a", container], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{image} did not compile the plugin:\n{done.stdout}{done.stderr}")
+        with tempfile.TemporaryDirectory() as folder:
+            copy = [*docker, "cp", f"{container}:/plugin-source/.", folder]
+            subprocess.run(copy, check=True, capture_output=True)
+            (built,) = Path(folder).glob("*.so")
+            shutil.copy(built, target)
+    finally:
+        subprocess.run([*docker, "rm", "-f", container], capture_output=True)
+
+
+def prepare() -> None:
+    """Make what the tests need, once: plugin builds and the control plane. Tells the workers where, by environment."""
+    builds = Path(os.environ.get("CONFORMANCE_BUILDS") or tempfile.mkdtemp(prefix="tyk-conformance-"))
+    builds.mkdir(parents=True, exist_ok=True)
+    os.environ["CONFORMANCE_BUILDS"] = str(builds)
+    compilers = {
+        # Two builds of one source under paths of their own; one for each way in which a file can be wrong.
+        "one": "CONFORMANCE_COMPILER",
+        "two": "CONFORMANCE_COMPILER",
+        "mismatch": "CONFORMANCE_MISMATCH",
+        "foreign": "CONFORMANCE_FOREIGN",
+    }
+    for name, variable in compilers.items():
+        image, target = os.environ.get(variable), builds / f"{name}.so"
+        if image and not target.exists():
+            # The mismatching build has the path of a good one: a failed load poisons that path.
+            compile_plugin(image, "one" if name == "mismatch" else name, target)
+    if not os.environ.get("CONFORMANCE_CONTROLPLANE"):
+        go = os.environ.get("GO") or shutil.which("go")
+        if go:
+            program = builds / "controlplane"
+            command = [go, "build", "-trimpath", "-o", str(program), "./cmd/controlplane"]
+            subprocess.run(command, cwd=SERVICES, env={**os.environ, "CGO_ENABLED": "0"}, check=True)
+            os.environ["CONFORMANCE_CONTROLPLANE"] = str(program)

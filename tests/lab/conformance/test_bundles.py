@@ -1,0 +1,140 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a bundle is fetched, checked and kept."""
+
+from __future__ import annotations
+
+import pytest
+from subject import Version
+from world import PRE, World
+
+
+def enforces_downloads(version: Version) -> bool:
+    return version.since("5.0.12", "5.3.1", "5.4.0")
+
+
+def verifies_existing(version: Version) -> bool:
+    return version.since("5.8.7", "5.10.1", "5.11.0") and not version.since("5.8.11", "5.11.1")
+
+
+def test_a_bundle_lands_in_a_directory_named_by_the_md5_of_its_name(world: World) -> None:
+    world.file(world.api("api", world.publish_build("one.zip", "one")))
+    gateway = world.gateway().start()
+    assert gateway.serves("api").mark
+    assert (world.directory("one.zip") / "manifest.json").is_file()
+    assert len(world.bundles.requests_for("one.zip")) == 1
+
+
+def test_other_content_under_the_same_name_is_never_noticed(world: World) -> None:
+    world.file(world.api("api", world.publish_build("one.zip", "one")))
+    gateway = world.gateway().start()
+    before = gateway.serves("api").mark
+    world.publish_build("one.zip", "two")
+    gateway.reload()
+    assert gateway.get("/api/x").mark == before
+    assert len(world.bundles.requests_for("one.zip")) == 1
+
+
+def test_a_directory_that_is_there_already_wins_over_a_download(world: World) -> None:
+    world.place("one.zip", world.versioned(world.build("one")))
+    world.file(world.api("api", "one.zip"))
+    gateway = world.gateway().start()
+    assert gateway.serves("api").mark
+    assert world.bundles.asked == []
+
+
+@pytest.mark.parametrize("checksum", ["", "0" * 32])
+def test_a_placed_directory_with_a_wrong_checksum(world: World, version: Version, checksum: str) -> None:
+    """Nobody looks before 5.8.7, 5.10.1 and 5.11.0; from then on the API is gone and nothing is fetched instead."""
+    world.place("one.zip", world.versioned(world.build("one")), checksum=checksum)
+    world.publish_build("one.zip", "one")
+    world.file(world.api("api", "one.zip"), world.api("plain"))
+    gateway = world.gateway().start()
+    gateway.serves("plain")
+    if verifies_existing(version):
+        assert gateway.get("/api/x").status == 404
+    else:
+        assert gateway.get("/api/x").mark
+    assert world.bundles.asked == []
+
+
+def test_an_empty_placed_directory(world: World, version: Version) -> None:
+    world.directory("one.zip").mkdir()
+    world.publish_build("one.zip", "one")
+    world.file(world.api("api", "one.zip"), world.api("plain"))
+    gateway = world.gateway().start()
+    gateway.serves("plain")
+    answer = gateway.get("/api/x")
+    if version.since("5.8.7", "5.10.1", "5.11.0"):
+        assert answer.status == 404
+    else:
+        assert (answer.status, answer.mark) == (200, "")
+    assert world.bundles.asked == []
+
+
+@pytest.mark.parametrize("checksum", ["", "0" * 32])
+def test_a_downloaded_bundle_with_a_wrong_checksum(world: World, version: Version, checksum: str) -> None:
+    """Logged and used up to 5.0.11 and 5.3.0; enforced since: no API, no directory."""
+    world.publish("one.zip", world.versioned(world.build("one")), PRE, checksum=checksum)
+    world.file(world.api("api", "one.zip"), world.api("plain"))
+    gateway = world.gateway().start()
+    gateway.serves("plain")
+    if enforces_downloads(version):
+        assert gateway.get("/api/x").status == 404
+        assert not world.directory("one.zip").exists()
+    else:
+        assert gateway.get("/api/x").mark
+        assert "Bundle verification failed" in gateway.log
+
+
+def test_a_missing_bundle_is_asked_for_five_times_and_then_the_api_is_open_or_gone(world: World, version: Version) -> None:
+    world.file(world.api("api", "missing.zip"), world.api("plain"))
+    gateway = world.gateway().start()
+    gateway.serves("plain", timeout=40)
+    asked = world.bundles.requests_for("missing.zip")
+    assert len(asked) == (5 if version.since("4.0.11", "4.3.2", "5.0.0") else 1)
+    pauses = [later - earlier for earlier, later in zip(asked, asked[1:])]
+    assert all(0.2 <= pause <= 6 for pause in pauses), pauses
+    assert pauses == sorted(pauses) or max(pauses) >= 2 * min(pauses)
+    answer = gateway.get("/api/x")
+    if enforces_downloads(version):
+        assert answer.status == 404
+    else:
+        assert (answer.status, answer.mark) == (200, "")
+
+
+def test_a_download_is_cut_after_five_seconds_and_tried_again(world: World, version: Version) -> None:
+    if not version.since("4.0.11", "4.3.2", "5.0.0"):
+        pytest.skip("no timeout in this version")
+    world.file(world.api("api", world.publish_build("slow.zip", "one")))
+    world.bundles.delays = [8.0]
+    gateway = world.gateway().start()
+    assert gateway.serves("api", timeout=25).mark
+    first, second = world.bundles.requests_for("slow.zip")
+    assert 5 <= second - first <= 7.5
+
+
+def test_a_file_that_no_hook_names_may_travel_in_a_bundle(world: World) -> None:
+    files = {**world.versioned(world.build("one")), "tyk-upgrade.json": b'{"schema": "tyk.upgrade/provenance/v1"}'}
+    world.file(world.api("api", world.publish("one.zip", files)))
+    gateway = world.gateway().start()
+    assert gateway.serves("api").mark
+    assert (world.directory("one.zip") / "tyk-upgrade.json").is_file()
+
+
+def test_a_disabled_bundle_is_left_alone_since_5_0(world: World, version: Version) -> None:
+    name = world.publish_build("one.zip", "one")
+    world.file(world.api("api", name, custom_middleware_bundle_disabled=True))
+    gateway = world.gateway().start()
+    mark = gateway.serves("api").mark
+    assert bool(mark) != version.since("5.0.0")
+    assert bool(world.bundles.asked) != version.since("5.0.0")
+
+
+def test_apis_that_name_the_same_bundle_share_its_directory(world: World) -> None:
+    name = world.publish_build("one.zip", "one")
+    world.file(world.api("first", name), world.api("second", name))
+    gateway = world.gateway().start()
+    assert gateway.serves("first").mark == gateway.serves("second").mark
+    assert len(list((world.middleware / "bundles").iterdir())) == 1
