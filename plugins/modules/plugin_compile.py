@@ -90,8 +90,9 @@ options:
     type: str
   cache_volumes:
     description:
-      - Whether Go's caches are kept in volumes of the engine, one pair for each compiler image
-        (C(tyk-upgrade-gobuild-<id>), C(tyk-upgrade-gomod-<id>)). They make every build but the first much faster.
+      - Whether Go's caches are kept in volumes of the engine, C(tyk-upgrade-gobuild-<id>) and C(tyk-upgrade-gomod-<id>)
+        for each compiler image. They make every build but the first much faster.
+      - A module cache that the image brings along is used where it is.
     type: bool
     default: true
   env:

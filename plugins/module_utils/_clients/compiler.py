@@ -37,6 +37,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers impo
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
 
 LABEL_COMPILE = "tyk.upgrade.compile"
+LABEL_MODULES = "tyk.upgrade.modules"  # where the module cache of an image is, remembered at its build cache's volume
+IN_IMAGE, IN_VOLUME = "image", "volume"
 LINES_SHOWN = 30
 META = "build.json"
 
@@ -130,19 +132,14 @@ def source_folder(image: Mapping[str, Any]) -> str:
     return (env.get("PLUGIN_SOURCE_PATH") or "/plugin-source").rstrip("/")
 
 
-def container_body(image: Image, build: Build, options: Options, key: str) -> Dict[str, Any]:
+def container_body(image: Image, build: Build, options: Options, key: str, binds: Sequence[str] = ()) -> Dict[str, Any]:
     """The create call for one build."""
     host_config: Dict[str, Any] = {"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}}}
     if options.memory:
         host_config["Memory"] = options.memory
         host_config["MemorySwap"] = options.memory
-    if options.cache_volumes:
-        short = image.id.split(":")[-1][:12]
-        build_cache, module_cache = cache_folders(image.config)
-        host_config["Binds"] = [
-            f"tyk-upgrade-gobuild-{short}:{build_cache}",
-            f"tyk-upgrade-gomod-{short}:{module_cache}",
-        ]
+    if binds:
+        host_config["Binds"] = list(binds)
     return {
         "Image": image.id,
         "Cmd": build.arguments,
@@ -255,11 +252,13 @@ class Compiler:
         os.makedirs(part, mode=0o755)
         container = ""
         try:
-            with host_lock(f"the caches of {image.id}", wait=self.options.timeout):
+            name = f"tyk-upgrade-compile-{key[:12]}-{os.getpid()}"
+            with host_lock(f"the caches of {image.id}", wait=self.options.timeout), engine.patience(
+                self.options.timeout
+            ):
                 # The engine fills an empty volume while it creates the container; two at once would collide.
-                container = engine.create(
-                    container_body(image, build, self.options, key), f"tyk-upgrade-compile-{key[:12]}-{os.getpid()}"
-                )
+                binds = self._cache_binds(engine, image) if self.options.cache_volumes else []
+                container = engine.create(container_body(image, build, self.options, key, binds), name)
             folder = source_folder(image.config)
             engine.put(container, "/", tar_of(tar_members(source, folder)), build.subject)
             engine.start(container, build.subject)
@@ -277,6 +276,29 @@ class Compiler:
             if container:
                 engine.remove(container, volumes=True, force=True)
             shutil.rmtree(part, ignore_errors=True)
+
+    @staticmethod
+    def _cache_binds(engine: Engine, image: Image) -> List[str]:
+        """Volumes for Go's caches, which outlive the container.
+
+        A module cache that the image brings along is used where it is: the engine would copy it into the volume, and Go
+        takes a module that was copied in part for a whole one. The build cache checks every entry it uses.
+        """
+        short = image.id.split(":")[-1][:12]
+        build_cache, module_cache = cache_folders(image.config)
+        volume = f"tyk-upgrade-gobuild-{short}"
+        modules = (engine.volume_labels(volume) or {}).get(LABEL_MODULES)
+        if modules is None:
+            probe = engine.create(
+                {"Image": image.id, "Labels": {LABEL_COMPILE: "probe"}}, f"{volume}-probe-{os.getpid()}"
+            )
+            try:
+                modules = IN_VOLUME if engine.stat(probe, posixpath.join(module_cache, "cache")) is None else IN_IMAGE
+            finally:
+                engine.remove(probe, volumes=True, force=True)
+            engine.create_volume(volume, {LABEL_MODULES: modules})
+        binds = [f"{volume}:{build_cache}"]
+        return binds if modules == IN_IMAGE else [*binds, f"tyk-upgrade-gomod-{short}:{module_cache}"]
 
     def _finished(self, engine: Engine, build: Build, container: str) -> None:
         code = engine.wait(container, self.options.timeout)

@@ -200,6 +200,15 @@ class Engine:
         return self.address.startswith(("unix:", "http+unix:", "/"))
 
     @contextlib.contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Wait longer than usual for answers."""
+        usual, self.api.timeout = self.api.timeout, max(self.api.timeout, seconds)
+        try:
+            yield
+        finally:
+            self.api.timeout = usual
+
+    @contextlib.contextmanager
     def asking(self, what: str, subject: str, code: str = "engine-unreachable") -> Iterator[None]:
         """Turn whatever the SDK raises while doing `what` into an EngineError with a sentence."""
         try:
@@ -305,6 +314,21 @@ class Engine:
             )
         image = self.pull(reference)
         return image, present is None or present.id != image.id
+
+    # -- volumes -------------------------------------------------------------------------------------------------
+
+    def volume_labels(self, name: str) -> Optional[Dict[str, str]]:
+        """The labels of a volume, None where there is no such volume."""
+        try:
+            with self.asking("Inspecting the volume", name):
+                return dict(self.api.inspect_volume(name).get("Labels") or {})
+        except ContainerGone:
+            return None
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a volume; one that exists already stays as it is."""
+        with self.asking("Creating the volume", name):
+            self.api.create_volume(name, labels=dict(labels))
 
     # -- containers ----------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import subprocess
 import tarfile
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import pytest
 
@@ -57,10 +57,10 @@ class Bench:
         self.networks: List[str] = []
         self.volumes: List[str] = []
 
-    def image(self, tag: str, *changes: str, repository: str = "unit") -> str:
+    def image(self, tag: str, *changes: str, repository: str = "unit", folders: Sequence[str] = ()) -> str:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for folder in ("etc", "tmp", "data", "opt", "opt/tyk-gateway", "plugin-source", "var"):
+            for folder in ("etc", "tmp", "data", "opt", "opt/tyk-gateway", "plugin-source", "var", *folders):
                 member = tarfile.TarInfo(folder)
                 member.type, member.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(member)
@@ -105,6 +105,9 @@ class Bench:
     def names(self, name: str) -> List[str]:
         found = self.api.containers(all=True, filters={"name": name})
         return sorted(one["Names"][0].lstrip("/") for one in found)
+
+    def image_ids(self) -> List[str]:
+        return [str(self.api.inspect_image(image)["Id"]) for image in self.images]
 
     def sweep_containers(self) -> None:
         for one in self.api.containers(all=True, filters={"name": self.prefix}):
