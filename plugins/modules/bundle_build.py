@@ -124,7 +124,11 @@ from typing import Any, Dict, List, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Built, Member, Signer
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Built, Member
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_signer import (
+    CRYPTOGRAPHY_IMPORT_ERROR,
+    Signer,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import PROVENANCE_FILE
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, require
@@ -160,7 +164,7 @@ def signer_of(module: AnsibleModule) -> Optional[Signer]:
     path = module.params["key"]
     if not path:
         return None
-    require(module, "cryptography", bundle_archive.CRYPTOGRAPHY_IMPORT_ERROR)
+    require(module, "cryptography", CRYPTOGRAPHY_IMPORT_ERROR)
     try:
         with open(path, "rb") as handle:
             pem = handle.read()
@@ -187,7 +191,9 @@ def build(module: AnsibleModule, members: List[Member], signer: Optional[Signer]
     handle, temporary = tempfile.mkstemp(prefix=".bundle-", dir=directory)
     try:
         with os.fdopen(handle, "w+b") as stream:
-            built: Built = bundle_archive.build(stream, module.params["manifest"], members, signer)
+            built: Built = bundle_archive.build(
+                stream, module.params["manifest"], members, signer.sign if signer else None
+            )
             os.fsync(stream.fileno())
         changed = existing.get("sha256") != built.sha256
         if changed and not module.check_mode:

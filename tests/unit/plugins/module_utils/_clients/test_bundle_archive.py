@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Member
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_signer import Signer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 
 MANIFEST = {"custom_middleware": {"driver": "goplugin", "pre": [{"name": "F", "path": "a.so"}]}}
@@ -82,5 +83,5 @@ def test_keys_that_cannot_sign(kind: str) -> None:
     key: Any = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     with pytest.raises(ClientError) as raised:
-        bundle_archive.Signer(pem if kind == "ec" else b"garbage")
+        Signer(pem if kind == "ec" else b"garbage")
     assert ("not an RSA key" if kind == "ec" else "not a PEM private key") in str(raised.value)

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signatures of bundles, for gateways that have a public_key_path. Apart, as only signing needs cryptography."""
+
+from __future__ import annotations
+
+import base64
+from typing import Optional
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+
+try:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    CRYPTOGRAPHY_IMPORT_ERROR: Optional[BaseException] = None
+except ImportError as import_error:
+    CRYPTOGRAPHY_IMPORT_ERROR = import_error
+
+
+class Signer:
+    """Signs as `tyk bundle build -k` does: RSA, PKCS#1 v1.5, SHA-256, standard base64."""
+
+    def __init__(self, pem: bytes, passphrase: Optional[str] = None) -> None:
+        try:
+            key = load_pem_private_key(pem, password=passphrase.encode("utf-8") if passphrase else None)
+        except (ValueError, TypeError) as problem:
+            raise ClientError(
+                "setting-invalid",
+                "key",
+                "The private key could not be read: it is not a PEM private key, or the passphrase does not fit.",
+                "Give an RSA private key in PEM form, with its passphrase if it has one.",
+            ) from problem
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ClientError(
+                "setting-invalid",
+                "key",
+                "The private key is not an RSA key; gateways verify RSA signatures only.",
+                "Give an RSA private key.",
+            )
+        self._key = key
+
+    def sign(self, digest: bytes) -> str:
+        """The signature for a SHA-256 digest."""
+        return base64.b64encode(self._key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))).decode(
+            "ascii"
+        )
