@@ -105,6 +105,7 @@ options:
   backup_files:
     description:
       - Absolute paths of files in the container to save to O(backup_dir).
+      - One that the container does not have, because its environment alone configures it, is noted in RV(actions).
     type: list
     elements: str
     default: []

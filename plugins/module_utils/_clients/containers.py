@@ -516,15 +516,9 @@ class Replacement:
 
             try:
                 self.engine.read_tree(current.id, path, take)
-            except ContainerGone as problem:
-                raise EngineError(
-                    error(
-                        "setting-invalid",
-                        self.name,
-                        f"{path} is to be backed up, but the container {self.name} has no such file.",
-                        "Correct the list of files to back up; nothing was changed.",
-                    )
-                ) from problem
+            except ContainerGone:
+                # Configured by its environment alone, which container.json holds.
+                self._do(f"found no {path} in {self.name} to back up")
 
     def _save_evidence(self, identity: str) -> None:
         """Logs and configuration (without environment values) of a container that is given up."""
