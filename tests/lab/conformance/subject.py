@@ -71,24 +71,33 @@ class Subject:
         return f"{stem}_{'v' if letter else ''}{self.version}_linux_amd64.so"
 
 
-def compile_plugin(image: str, build_id: str, target: Path) -> None:
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"docker {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def compile_plugin(image: str, build_id: str, target: Path, more: str = "") -> None:
     """Run a plugin compiler over ./plugin by the engine's archive API, with no mount and no network needed."""
-    docker = ["docker"]
-    container = subprocess.run(
-        [*docker, "create", image, "plugin.so", build_id], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    container = docker("create", image, "plugin.so", build_id).stdout.strip()
     try:
-        subprocess.run([*docker, "cp", f"{HERE / 'plugin'}/.", f"{container}:/plugin-source"], check=True, capture_output=True)
-        done = subprocess.run([*docker, "start", "-a", container], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{image} did not compile the plugin:\n{done.stdout}{done.stderr}")
         with tempfile.TemporaryDirectory() as folder:
-            copy = [*docker, "cp", f"{container}:/plugin-source/.", folder]
-            subprocess.run(copy, check=True, capture_output=True)
+            source = Path(folder) / "source"
+            shutil.copytree(HERE / "plugin", source)
+            if more:
+                (source / "more.go").write_text(more)
+            docker("cp", f"{source}/.", f"{container}:/plugin-source")
+            docker("start", "-a", container)
+            docker("cp", f"{container}:/plugin-source/.", folder)
             (built,) = Path(folder).glob("*.so")
             shutil.copy(built, target)
     finally:
-        subprocess.run([*docker, "rm", "-f", container], capture_output=True)
+        docker("rm", "-f", container, check=False)
+
+
+# Makes a build differ from another with the same plugin path.
+MORE = "package main\n\n// More is here so that the builds differ.\nfunc More() string { return build }\n"
 
 
 def prepare() -> None:
@@ -105,9 +114,12 @@ def prepare() -> None:
     }
     for name, variable in compilers.items():
         image, target = os.environ.get(variable), builds / f"{name}.so"
-        if image and not target.exists():
-            # The mismatching build has the path of a good one: a failed load poisons that path.
-            compile_plugin(image, "one" if name == "mismatch" else name, target)
+        if not image or target.exists():
+            continue
+        if name == "mismatch":  # it has the path of a good one: a failed load poisons that path
+            compile_plugin(image, "one", target, MORE)
+        else:
+            compile_plugin(image, name, target)
     if not os.environ.get("CONFORMANCE_CONTROLPLANE"):
         go = os.environ.get("GO") or shutil.which("go")
         if go:

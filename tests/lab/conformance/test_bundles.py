@@ -88,7 +88,9 @@ def test_a_downloaded_bundle_with_a_wrong_checksum(world: World, version: Versio
         assert "Bundle verification failed" in gateway.log
 
 
-def test_a_missing_bundle_is_asked_for_five_times_and_then_the_api_is_open_or_gone(world: World, version: Version) -> None:
+def test_a_missing_bundle_is_asked_for_five_times_and_then_the_api_is_open_or_gone(
+    world: World, version: Version
+) -> None:
     world.file(world.api("api", "missing.zip"), world.api("plain"))
     gateway = world.gateway().start()
     gateway.serves("plain", timeout=40)

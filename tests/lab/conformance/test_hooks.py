@@ -56,7 +56,10 @@ def test_a_keyless_api_never_runs_its_auth_check(world: World) -> None:
 @pytest.mark.parametrize("flag", ["use_go_plugin_auth", "custom_plugin_auth_enabled", "enable_coprocess_auth"])
 def test_which_flag_makes_auth_check_run(world: World, version: Version, flag: str) -> None:
     """Any of the three since 5.0.0; before, only use_go_plugin_auth, and the others fall back to keys."""
-    world.file(world.api("api", world.publish_build("one.zip", "one", AUTH), use_keyless=False, **{flag: True}), world.api("plain"))
+    world.file(
+        world.api("api", world.publish_build("one.zip", "one", AUTH), use_keyless=False, **{flag: True}),
+        world.api("plain"),
+    )
     gateway = world.gateway().start()
     gateway.serves("plain")
     expected = (200,) if version.since("5.0.0") or flag == "use_go_plugin_auth" else (401, 403)
@@ -64,7 +67,9 @@ def test_which_flag_makes_auth_check_run(world: World, version: Version, flag: s
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "good"}])
-def test_a_broken_auth_check_never_lets_a_request_through(world: World, version: Version, headers: dict[str, str]) -> None:
+def test_a_broken_auth_check_never_lets_a_request_through(
+    world: World, version: Version, headers: dict[str, str]
+) -> None:
     files = {"plugin_v9.9.9_linux_amd64.so": world.build("one")}
     world.file(world.api("api", world.publish("one.zip", files, AUTH), **PROTECTED), world.api("plain"))
     gateway = world.gateway().start()

@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 from subject import Version
-from world import World, traffic
+from world import SECRET, World, traffic
 
 
 def refused(status: int, mark: str, version: Version) -> bool:
@@ -25,7 +25,7 @@ def test_the_same_plugin_in_a_new_bundle_breaks_a_running_gateway(world: World, 
     assert gateway.serves("api").mark
     world.file(world.api("api", world.publish_build("again.zip", "one")))
     gateway.reload()
-    for dummy in range(5):
+    for _try in range(5):
         answer = gateway.get("/api/x")
         assert refused(answer.status, answer.mark, version), answer
     assert "plugin already loaded" in gateway.log
@@ -108,13 +108,18 @@ def test_a_file_of_another_go_generation_kills_the_process_at_start(world: World
     assert "no plugin module data" in gateway.log
 
 
-def test_a_file_of_another_go_generation_kills_a_running_gateway(world: World) -> None:
+def test_a_file_of_another_go_generation_kills_a_running_gateway_or_is_taken_for_a_loaded_one(world: World) -> None:
+    """Which of the two, Go decides. Seen: 1.21 dies of 1.24's; 1.24 that has a plugin says the other of 1.21's."""
     world.file(world.api("api", world.publish_build("one.zip", "one")))
     gateway = world.gateway().start()
     gateway.serves("api")
     world.file(world.api("api", world.publish("foreign.zip", world.versioned(world.build("foreign")))))
-    gateway.get("/tyk/reload/?block=true", 20, **{"X-Tyk-Authorization": "conformance-secret"})
-    assert gateway.wait(20) == 2
+    answer = gateway.get("/tyk/reload/?block=true", 20, **{"X-Tyk-Authorization": SECRET})
+    if answer.status == 200:
+        assert gateway.get("/api/x").status == 500
+        assert "plugin already loaded" in gateway.log
+    else:
+        assert gateway.wait(20) == 2
 
 
 def test_a_foreign_file_under_another_name_does_no_harm(world: World, version: Version) -> None:

@@ -61,10 +61,18 @@ def oas(world: World, name: str, bundle: str, *, protected: bool = False) -> dic
         "paths": {},
         "components": {},
         "x-tyk-api-gateway": {
-            "info": {"id": name, "dbId": hashlib.md5(name.encode()).hexdigest()[:24], "orgId": ORG, "name": name, "state": {"active": True}},
+            "info": {
+                "id": name,
+                "dbId": hashlib.md5(name.encode()).hexdigest()[:24],
+                "orgId": ORG,
+                "name": name,
+                "state": {"active": True},
+            },
             "server": server,
             "upstream": {"url": world.upstream.url},
-            "middleware": {"global": {"pluginConfig": {"driver": "goplugin", "bundle": {"enabled": True, "path": bundle}}}},
+            "middleware": {
+                "global": {"pluginConfig": {"driver": "goplugin", "bundle": {"enabled": True, "path": bundle}}}
+            },
         },
     }
 
@@ -78,7 +86,9 @@ def test_hello_has_an_rpc_detail(world: World) -> None:
 
 def test_classic_and_oas_apis_use_their_bundles(world: World) -> None:
     pre, auth = world.publish_build("pre.zip", "one"), world.publish_build("auth.zip", "two", AUTH)
-    world.control_plane.serve(world.api("classic", pre), oas(world, "described", pre), oas(world, "vault", auth, protected=True))
+    world.control_plane.serve(
+        world.api("classic", pre), oas(world, "described", pre), oas(world, "vault", auth, protected=True)
+    )
     gateway = world.gateway(hybrid=True).start()
     assert gateway.serves("classic").mark
     assert gateway.serves("described").mark

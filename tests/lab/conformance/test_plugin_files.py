@@ -58,7 +58,9 @@ def test_a_wrong_file_earlier_in_the_order_hides_a_right_one(world: World, versi
 
 def test_files_of_other_versions_only_are_no_plugin_at_all(world: World, version: Version) -> None:
     """HTTP 500, or in 4.1 to 4.3, 4.0.0 to 4.0.12 and 5.0.0 the request goes through without the plugin."""
-    world.file(world.api("api", world.publish("one.zip", {named(version)["other"]: world.build("one")})), world.api("plain"))
+    world.file(
+        world.api("api", world.publish("one.zip", {named(version)["other"]: world.build("one")})), world.api("plain")
+    )
     gateway = world.gateway().start()
     gateway.serves("plain")
     answer = gateway.get("/api/x")

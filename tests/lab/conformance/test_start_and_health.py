@@ -61,7 +61,9 @@ def test_ready_refuses_until_apis_were_loaded(world: World, version: Version) ->
     assert gateway.get("/ready").status == expected
 
 
-def test_without_redis_an_open_api_is_served_and_hello_says_what_its_version_says(world: World, version: Version) -> None:
+def test_without_redis_an_open_api_is_served_and_hello_says_what_its_version_says(
+    world: World, version: Version
+) -> None:
     world.control_plane.serve(world.api("plain"))
     gateway = world.gateway(hybrid=True).start()
     gateway.serves("plain")
@@ -78,6 +80,8 @@ def test_without_redis_an_open_api_is_served_and_hello_says_what_its_version_say
 
 def test_the_environment_wins_over_the_file(world: World) -> None:
     world.file(world.api("plain"))
-    gateway = world.gateway(health_check_endpoint_name="from-file").start(TYK_GW_HEALTHCHECKENDPOINTNAME="from-environment")
+    gateway = world.gateway(health_check_endpoint_name="from-file").start(
+        TYK_GW_HEALTHCHECKENDPOINTNAME="from-environment"
+    )
     wait_for("the health endpoint", lambda: gateway.get("/from-environment").status == 200, 20)
     assert gateway.get("/from-file").status == 404

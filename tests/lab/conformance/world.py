@@ -199,7 +199,17 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--save", "", "--dir", str(self.folder), "--bind", "127.0.0.1"]
+        command = [
+            "redis-server",
+            "--port",
+            str(self.port),
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+            "--bind",
+            "127.0.0.1",
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("Redis", self._answers)
 
@@ -303,7 +313,18 @@ class Gateway:
         variables = [text for name, value in (environment or {}).items() for text in ("-e", f"{name}={value}")]
         name = ["--name", self.container] if keep else []
         where = ["-v", f"{self.folder}:{self.folder}", "-v", f"{self.subject.builds}:{self.subject.builds}:ro"]
-        return ["docker", "run", "--rm", *name, "--network", "host", *where, *variables, self.subject.gateway, *arguments]
+        return [
+            "docker",
+            "run",
+            "--rm",
+            *name,
+            "--network",
+            "host",
+            *where,
+            *variables,
+            self.subject.gateway,
+            *arguments,
+        ]
 
     def start(self, **environment: str) -> Gateway:
         self.container = f"conformance-{uuid.uuid4().hex[:12]}"
@@ -311,7 +332,12 @@ class Gateway:
         with self.log_file.open("ab") as log:
             self.started = time.monotonic()
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, env={**os.environ, **environment}, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, **environment},
+                start_new_session=True,
             )
         return self
 
@@ -416,7 +442,9 @@ class World:
             return {self.subject.suffixed(stem): data}
         return {f"{stem}.so": data}
 
-    def publish(self, name: str, files: Mapping[str, bytes], middleware: dict[str, Any] | None = None, **more: Any) -> str:
+    def publish(
+        self, name: str, files: Mapping[str, bytes], middleware: dict[str, Any] | None = None, **more: Any
+    ) -> str:
         self.bundles.files[name] = bundle(files, middleware or PRE, **more)
         return name
 
@@ -426,7 +454,13 @@ class World:
     def directory(self, name: str) -> Path:
         return self.middleware / "bundles" / hashlib.md5(name.encode()).hexdigest()
 
-    def place(self, name: str, files: Mapping[str, bytes], middleware: dict[str, Any] | None = None, checksum: str | None = None) -> Path:
+    def place(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        middleware: dict[str, Any] | None = None,
+        checksum: str | None = None,
+    ) -> Path:
         """Put a bundle's directory where a downloaded one would be."""
         folder = self.directory(name)
         folder.mkdir()
@@ -454,7 +488,11 @@ class World:
             "node_secret": SECRET,
             "app_path": str(self.apis),
             "middleware_path": str(self.middleware),
-            "policies": {"policy_source": "file", "policy_record_name": "", "policy_path": str(self.folder / "policies")},
+            "policies": {
+                "policy_source": "file",
+                "policy_record_name": "",
+                "policy_path": str(self.folder / "policies"),
+            },
             "use_db_app_configs": False,
             "allow_insecure_configs": True,
             "hash_keys": True,
