@@ -106,7 +106,7 @@ class Demo:
         meters = {
             "traffic": {key: reading[key] for key in keys},
             "analytics": {"records_in": reading["answered"], "records_out": records},
-            "lab": {"images": description["images"], "stand_ins": description["stand_ins"]},
+            "lab": {"images": "/".join(sorted(set(self.lab.kinds.values()))), "stand_ins": description["stand_ins"]},
         }
         (OUT / "meters.json").write_text(json.dumps({"tyk_report_meters": meters}, indent=2) + "\n")
         (OUT / "load.json").write_text(json.dumps(reading, indent=2) + "\n")

@@ -205,8 +205,9 @@ class Lab:
             return Container(
                 role,
                 self.ref("pump", PUMP_FROM),
-                environment=self._pump_environment(),
+                environment={"TYK_PMP_PURGEDELAY": "2", "LAB_SITE": settings.name},
                 publish={8083: "pump"},
+                mounts={str(settings.directory / "pump.conf"): "/opt/tyk-pump/pump.conf:ro"},
                 labels={"com.example.team": "platform"},
                 restart="unless-stopped",
                 keeps_image=True,
@@ -226,21 +227,6 @@ class Lab:
     def _ensure(self, role: str, images: dict[str, str]) -> bool:
         return self.site.ensure_container(self._container(role, images))[1]
 
-    def _pump_environment(self) -> dict[str, str]:
-        return {
-            "TYK_PMP_OMITCONFIGFILE": "true",
-            "TYK_PMP_ANALYTICSSTORAGETYPE": "redis",
-            "TYK_PMP_ANALYTICSSTORAGECONFIG_TYPE": "redis",
-            "TYK_PMP_ANALYTICSSTORAGECONFIG_HOST": "redis",
-            "TYK_PMP_ANALYTICSSTORAGECONFIG_PORT": "6379",
-            "TYK_PMP_PURGEDELAY": "2",
-            "TYK_PMP_PUMPS_HYBRID_TYPE": "hybrid",
-            "TYK_PMP_PUMPS_HYBRID_META_CONNECTIONSTRING": "controlplane:9090",
-            "TYK_PMP_PUMPS_HYBRID_META_RPCKEY": ORG_ID,
-            "TYK_PMP_PUMPS_HYBRID_META_APIKEY": RPC_API_KEY,
-            "TYK_PMP_PUMPS_HYBRID_META_CALLTIMEOUT": "10",
-        }
-
     # --- files ---------------------------------------------------------------------------------------------------
 
     def _haproxy_config(self) -> str:
@@ -254,6 +240,9 @@ class Lab:
         conf["secret"] = GATEWAY_SECRET
         conf["slave_options"].update(rpc_key=ORG_ID, api_key=RPC_API_KEY, group_id=GROUP_ID)
         _write_if_changed(directory / "tyk.conf", json.dumps(conf, indent=2) + "\n")
+        pump = json.loads((LAB / "images" / "pump.conf.json").read_text())
+        pump["pumps"]["hybrid"]["meta"].update(rpc_key=ORG_ID, api_key=RPC_API_KEY)
+        _write_if_changed(directory / "pump.conf", json.dumps(pump, indent=2) + "\n")
         _write_if_changed(directory / "haproxy.cfg", self._haproxy_config())
 
     def _write_description(self) -> None:
@@ -326,6 +315,15 @@ class Lab:
         details = self.http.get(f"{self.settings.local(name)}/hello", timeout=3).json().get("details") or {}
         return all((details.get(part) or {}).get("status") == "pass" for part in ("redis", "rpc"))
 
+    def _reload(self, name: str) -> None:
+        """A data plane in service has seen reloads; the first one makes gateways up to 5.3.0 write their backup."""
+        self.http.get(
+            f"{self.settings.local(name)}/tyk/reload",
+            params={"block": "true"},
+            headers={"X-Tyk-Authorization": GATEWAY_SECRET},
+            timeout=30,
+        ).raise_for_status()
+
     def wrong_answer(self, base: str) -> str:
         """Ask every API once; say what the first wrong answer was, or nothing."""
         for api in seed.APIS:
@@ -393,11 +391,12 @@ class Lab:
         self._upload_bundles(bundles)
         if set(self.dashboard_apis()) != {api.id for api in seed.APIS}:
             self._seed()
-        for role in (*GATEWAYS, "pump", "haproxy"):
-            self._ensure(role, images)
+        fresh = [role for role in (*GATEWAYS, "pump", "haproxy") if self._ensure(role, images)]
         self._write_description()
         say("waiting until every API answers right")
         self._wait_ready()
+        for role in set(fresh) & set(GATEWAYS):
+            self._reload(role)
 
     def exists(self) -> bool:
         """Whether anything of the lab is there."""
@@ -428,20 +427,16 @@ class Lab:
 
     def _forget(self) -> None:
         """What an upgrade left in Redis, the bundle store, HAProxy, the control plane and beside the inventory."""
-        commands = {
-            "redis": ["redis-cli", "flushall"],
-            "bundles": ["find", "/srv/bundles", "-mindepth", "1", "-delete"],
-        }
-        for role, command in commands.items():
-            found = self.site.find(role)
-            if found is not None and found.status == "running":
-                found.exec_run(command)
-        for role in ("haproxy", "controlplane"):
+        redis = self.site.find("redis")
+        if redis is not None and redis.status == "running":
+            redis.exec_run(["redis-cli", "flushall"])
+        for role in ("haproxy", "controlplane", "bundles"):
             found = self.site.find(role)
             if found is not None:
                 found.remove(force=True)
-        with contextlib.suppress(docker.errors.NotFound):
-            self.client.volumes.get(self.settings.container("data")).remove(force=True)
+        for volume in ("data", "bundles"):
+            with contextlib.suppress(docker.errors.NotFound):
+                self.client.volumes.get(self.settings.container(volume)).remove(force=True)
         for name in ("journal", "report", "backups"):
             shutil.rmtree(self.settings.directory / name, ignore_errors=True)
 
