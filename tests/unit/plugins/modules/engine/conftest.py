@@ -12,12 +12,13 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import random
 import shutil
 import subprocess
 import tarfile
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
@@ -79,12 +80,26 @@ class Bench:
         self.images.append(reference)
         return reference
 
-    def network(self, name: str, subnet: str = "") -> str:
+    def network(self, name: str) -> str:
         full = f"{self.prefix}-{name}"
-        pool = {"Config": [{"Subnet": subnet}]} if subnet else None
-        self.api.create_network(full, driver="bridge", ipam=pool, labels={LABEL: self.prefix})
+        self.api.create_network(full, driver="bridge", labels={LABEL: self.prefix})
         self.networks.append(full)
         return full
+
+    def fixed_network(self, name: str) -> Tuple[str, str]:
+        """A network with a subnet of its own, which fixed addresses need, and the first three numbers of that."""
+        import docker.errors
+
+        full = f"{self.prefix}-{name}"
+        for third in random.sample(range(256), 20):
+            pool = {"Config": [{"Subnet": f"10.213.{third}.0/24"}]}
+            try:
+                self.api.create_network(full, driver="bridge", ipam=pool, labels={LABEL: self.prefix})
+            except docker.errors.APIError:  # another run on this engine has that one
+                continue
+            self.networks.append(full)
+            return full, f"10.213.{third}"
+        pytest.skip("no free subnet for a network of the test")
 
     def volume(self, name: str) -> str:
         full = f"{self.prefix}-{name}"

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -22,18 +23,28 @@ class Killed(BaseException):
     """Stands for kill -9: nothing of the module runs after it."""
 
 
-@pytest.fixture
-def nets(session_bench: Any) -> List[str]:
-    if not session_bench.networks:
-        session_bench.network("front", "172.31.251.0/24")
-        session_bench.network("back", "172.31.252.0/24")
-    return session_bench.networks
+@pytest.fixture(scope="module")
+def fixed(session_bench: Any) -> List[Tuple[str, str]]:
+    """Two networks, each with the first three numbers of its addresses."""
+    return [session_bench.fixed_network("front"), session_bench.fixed_network("back")]
 
 
 @pytest.fixture
-def rich(bench: Any, old_image: str, nets: List[str]) -> Iterator[str]:
+def nets(fixed: List[Tuple[str, str]]) -> List[str]:
+    return [name for name, _unused in fixed]
+
+
+@pytest.fixture(scope="module")
+def port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture
+def rich(bench: Any, old_image: str, nets: List[str], fixed: List[Tuple[str, str]], port: str) -> Iterator[str]:
     """A running container that uses a great many settings."""
-    volume = bench.volume("named") if not bench.volumes else bench.volumes[0]
+    volume = bench.volume("named") if f"{bench.prefix}-named" not in bench.volumes else f"{bench.prefix}-named"
     name = bench.container(
         "gw",
         {
@@ -50,7 +61,7 @@ def rich(bench: Any, old_image: str, nets: List[str]) -> Iterator[str]:
             "HostConfig": {
                 "NetworkMode": nets[0],
                 "Binds": [f"{volume}:/var/named:ro"],
-                "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28931"}]},
+                "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]},
                 "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4},
                 "ExtraHosts": ["other:10.9.8.7"],
                 "Dns": ["10.1.1.1"],
@@ -68,12 +79,12 @@ def rich(bench: Any, old_image: str, nets: List[str]) -> Iterator[str]:
                 "ReadonlyRootfs": True,
             },
             "NetworkingConfig": {
-                "EndpointsConfig": {nets[0]: {"Aliases": ["gw1"], "IPAMConfig": {"IPv4Address": "172.31.251.10"}}}
+                "EndpointsConfig": {nets[0]: {"Aliases": ["gw1"], "IPAMConfig": {"IPv4Address": f"{fixed[0][1]}.10"}}}
             },
         },
         start=False,
     )
-    bench.api.connect_container_to_network(name, nets[1], ipv4_address="172.31.252.10", aliases=["gw1-back"])
+    bench.api.connect_container_to_network(name, nets[1], ipv4_address=f"{fixed[1][1]}.10", aliases=["gw1-back"])
     bench.api.start(name)
     yield name
 
@@ -87,7 +98,9 @@ def image_of(bench: Any, name: str) -> str:
     return str(bench.inspect(name)["Config"]["Image"])
 
 
-def test_keeps_everything_the_user_set(bench: Any, rich: str, new_image: str, nets: List[str], run_module: Any) -> None:
+def test_keeps_everything_the_user_set(
+    bench: Any, rich: str, new_image: str, nets: List[str], run_module: Any, fixed: List[Tuple[str, str]]
+) -> None:
     before = bench.inspect(rich)
     anonymous = {one["Destination"]: one["Name"] for one in before["Mounts"] if one["Type"] == "volume"}
 
@@ -115,8 +128,8 @@ def test_keeps_everything_the_user_set(bench: Any, rich: str, new_image: str, ne
     assert different == set()
     assert {one["Destination"]: one["Name"] for one in after["Mounts"] if one["Type"] == "volume"} == anonymous
     networks = after["NetworkSettings"]["Networks"]
-    assert networks[nets[0]]["IPAddress"] == "172.31.251.10"
-    assert networks[nets[1]]["IPAddress"] == "172.31.252.10"
+    assert networks[nets[0]]["IPAddress"] == f"{fixed[0][1]}.10"
+    assert networks[nets[1]]["IPAddress"] == f"{fixed[1][1]}.10"
     for network, alias in zip(nets, ("gw1", "gw1-back")):  # the engine itself adds the id, and the user's hostname
         assert sorted(networks[network]["Aliases"]) == sorted([alias, after["Id"][:12], "gateway-one"])
     assert before["Id"][:12] not in json.dumps(networks)
@@ -187,7 +200,9 @@ def test_dying_replacement_is_taken_back(
     assert "standin: cannot go on" in written and "hidden-value" not in written
 
 
-def test_refused_at_start_is_taken_back(bench: Any, rich: str, new_image: str, old_image: str, run_module: Any) -> None:
+def test_refused_at_start_is_taken_back(
+    bench: Any, rich: str, new_image: str, old_image: str, run_module: Any, port: str
+) -> None:
     """Another container takes the fixed port in the moment in which the old one is stopped."""
     before = bench.inspect(rich)
     original = docker_engine.Engine.stop
@@ -199,7 +214,7 @@ def test_refused_at_start_is_taken_back(bench: Any, rich: str, new_image: str, o
                 "thief",
                 {
                     "Image": old_image,
-                    "HostConfig": {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28931"}]}},
+                    "HostConfig": {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}},
                 },
             )
 
@@ -215,7 +230,7 @@ def test_refused_at_start_is_taken_back(bench: Any, rich: str, new_image: str, o
         patch.setattr(docker_engine.Engine, "rename", rename_and_free)
         result = run_module("container_upgrade", name=rich, image=new_image, **STAYS)
     assert result["failed"] is True
-    assert "28931" in result["msg"] and "is back and running" in result["msg"]
+    assert port in result["msg"] and "is back and running" in result["msg"]
     after = bench.inspect(rich)
     assert after["Id"] == before["Id"] and after["State"]["Running"]
 
@@ -255,7 +270,7 @@ def run_and_kill(run_module: Any, calls: int, **arguments: Any) -> bool:
 
 @pytest.mark.parametrize("calls", range(1, 8))
 def test_killed_anywhere_then_repaired(
-    bench: Any, rich: str, new_image: str, nets: List[str], run_module: Any, calls: int
+    bench: Any, rich: str, new_image: str, nets: List[str], run_module: Any, calls: int, fixed: List[Tuple[str, str]]
 ) -> None:
     before = bench.inspect(rich)
     assert run_and_kill(run_module, calls, name=rich, image=new_image)
@@ -265,7 +280,7 @@ def test_killed_anywhere_then_repaired(
     assert after["State"]["Running"] and after["Config"]["Image"] == new_image
     assert after["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
     assert bench.names(rich) == sorted([rich, f"{rich}-before-{before['Id'][:12]}"])
-    assert after["NetworkSettings"]["Networks"][nets[1]]["IPAddress"] == "172.31.252.10"
+    assert after["NetworkSettings"]["Networks"][nets[1]]["IPAddress"] == f"{fixed[1][1]}.10"
     run_module("container_upgrade", name=rich, state="returned", **STAYS)
     back = bench.inspect(rich)
     assert back["Id"] == before["Id"] and back["State"]["Running"]
@@ -310,7 +325,7 @@ def test_files_and_backup(bench: Any, plain: str, new_image: str, run_module: An
 def test_refuses_a_shared_middleware_volume(
     bench: Any, old_image: str, new_image: str, run_module: Any, tmp_path: Path
 ) -> None:
-    volume = bench.volume("shared") if len(bench.volumes) < 2 else bench.volumes[1]
+    volume = bench.volume("shared")
     config = {"Image": old_image, "HostConfig": {"Binds": [f"{volume}:/opt/middleware"]}}
     name, other = bench.container("gw", config), bench.container("other", config)
     (tmp_path / "a").write_text("a")
