@@ -15,10 +15,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from builder import GO, Builder
 from engine import DockerEngine, install_packages, say
-from settings import ROOT, LabError, cache_dir
+from settings import ROOT, TO_VERSION, LabError, cache_dir
+from stand_ins import StandIns
 
 BIN = Path(sys.executable).parent
 
@@ -136,7 +139,7 @@ def units() -> bool:
     return pytest("tests/unit", "-n", "2", "--dist", "loadfile")
 
 
-def pytest(*arguments: str) -> bool:
+def pytest(*arguments: str, **variables: str) -> bool:
     folder = cache_dir() / "pytest"
     return call(
         sys.executable,
@@ -146,12 +149,32 @@ def pytest(*arguments: str) -> bool:
         "-o",
         f"cache_dir={folder}",
         *arguments,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+        env=environment(PYTHONDONTWRITEBYTECODE="1", **variables),
     )
 
 
 def conformance() -> bool:
-    return call(sys.executable, str(ROOT / "tests" / "lab" / "conform.py"))
+    """Each stand-in gateway against the suite that real gateways of that version pass as well."""
+    if shutil.which("redis-server") is None:
+        install_packages("redis-server")
+    stand_ins = StandIns(Builder(DockerEngine.ensure()))
+    with ThreadPoolExecutor() as pool:
+        compilers = dict(zip(GO, pool.map(stand_ins.compiler, GO), strict=True))
+        images = dict(zip(GO, pool.map(stand_ins.gateway, GO), strict=True))
+    done = []
+    for version, image in images.items():
+        foreign = next(other for other in compilers if other != version)
+        subject = {
+            "CONFORMANCE_GATEWAY": image,
+            "CONFORMANCE_VERSION": version,
+            "CONFORMANCE_COMPILER": compilers[version],
+            "CONFORMANCE_FOREIGN": compilers[foreign],
+            "CONFORMANCE_CONTROLPLANE": str(stand_ins.program("controlplane")),
+        }
+        if version == TO_VERSION:
+            subject["CONFORMANCE_MISMATCH"] = stand_ins.mismatch()
+        done.append(pytest("tests/lab/conformance", "-n", "4", **subject))
+    return all(done)
 
 
 def refusals() -> bool:
