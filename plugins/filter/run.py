@@ -93,6 +93,11 @@ def bundle_changes(apis: List[Mapping[str, Any]]) -> List[Dict[str, str]]:
     return pipeline.bundle_changes(apis)
 
 
+def bundles_in_service(plan: Mapping[str, Any], apis: List[Mapping[str, Any]]) -> List[str]:
+    """The bundles with plugins that a gateway must have loaded."""
+    return pipeline.bundles_in_service(plan, apis)
+
+
 def failure_message(result: Mapping[str, Any]) -> str:
     """What a failed task said, as one text."""
     return outcome.message(result)
@@ -111,6 +116,7 @@ class FilterModule:
         return {
             "bundle_changes": bundle_changes,
             "bundle_files": bundle_files,
+            "bundles_in_service": bundles_in_service,
             "compile_builds": compile_builds,
             "compiler_images": compiler_images,
             "failure_findings": failure_findings,

@@ -29,6 +29,18 @@ options:
     type: list
     elements: str
     default: [analytics-tyk-system-analytics]
+  wait_for:
+    description:
+      - V(taken) waits until records have been taken off the lists since the module began to look, or until there are none.
+      - V(empty) waits until there are none.
+      - If not set, the lists are looked at once.
+    type: str
+    choices: [taken, empty]
+  wait_timeout:
+    description:
+      - Seconds to wait. At the deadline the module fails and says how many records wait.
+    type: float
+    default: 60
   timeout:
     description: Seconds to wait for one answer.
     type: float
@@ -51,13 +63,11 @@ EXAMPLES = r"""
   register: tyk_backlog
   delegate_to: localhost
 
-- name: Wait until the pump has taken everything
+- name: Wait until the pump has taken records off the list
   tyk.upgrade.analytics_info:
     redis_url: "{{ tyk_redis_url }}"
-  register: tyk_backlog
-  until: tyk_backlog.backlog == 0
-  retries: 30
-  delay: 1
+    wait_for: taken
+  delegate_to: localhost
 """
 
 RETURN = r"""
@@ -81,6 +91,10 @@ backlog:
   description: How many records wait, in all lists together.
   returned: always
   type: int
+seconds:
+  description: How long it waited.
+  returned: always
+  type: float
 backups:
   description: The keys of the emergency backup, sorted.
   returned: always
@@ -104,7 +118,8 @@ findings:
   elements: dict
 """
 
-from typing import Any, Dict, List
+import time
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -114,6 +129,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.redis_data_pl
     DEFINITION_BACKUP,
     POLICY_BACKUP,
     REDIS_IMPORT_ERROR,
+    AnalyticsList,
     Backup,
     DataPlaneRedis,
 )
@@ -125,6 +141,8 @@ def argument_spec() -> Dict[str, Any]:
     return {
         "redis_url": {"type": "str", "required": True, "no_log": False},
         "prefixes": {"type": "list", "elements": "str", "default": [ANALYTICS_PREFIX]},
+        "wait_for": {"type": "str", "choices": ["taken", "empty"]},
+        "wait_timeout": {"type": "float", "default": 60.0},
         "timeout": {"type": "float", "default": 5.0},
         "validate_certs": {"type": "bool", "default": True},
         "ca_path": {"type": "path"},
@@ -148,6 +166,32 @@ def backup_findings(name: str, backups: List[Backup]) -> List[Finding]:
     return found
 
 
+def length_of(lists: List[AnalyticsList]) -> int:
+    return sum(entry.length for entry in lists)
+
+
+def watched(client: DataPlaneRedis, prefixes: List[str], wait_for: Optional[str], timeout: float) -> List[AnalyticsList]:
+    """The lists, once they are as wanted. Gateways go on adding, so a shorter list than a moment ago was taken from."""
+    deadline = time.monotonic() + timeout
+    lists = client.analytics(prefixes)
+    before = length_of(lists)
+    while wait_for and before:
+        if time.monotonic() >= deadline:
+            raise ClientError(
+                "pump-backend",
+                client.name,
+                f"In {timeout:g} s no pump took records off the analytics lists at {client.name}; {before} records wait.",
+                "Look at the log of the pump and at which Redis database and key prefix it reads.",
+            )
+        time.sleep(0.2)
+        lists = client.analytics(prefixes)
+        now = length_of(lists)
+        if wait_for == "taken" and now < before:
+            break
+        before = now
+    return lists
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
@@ -155,7 +199,9 @@ def main() -> None:
     hide_url(module, params["redis_url"])
     try:
         client = DataPlaneRedis(params["redis_url"], params["timeout"], params["ca_path"], params["validate_certs"])
-        lists = client.analytics(params["prefixes"])
+        started = time.monotonic()
+        lists = watched(client, params["prefixes"], params["wait_for"], params["wait_timeout"])
+        seconds = time.monotonic() - started
         backups = client.backups()
         client.close()
     except ClientError as problem:
@@ -163,7 +209,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         lists=[{"key": entry.key, "length": entry.length, "ttl": entry.ttl} for entry in lists],
-        backlog=sum(entry.length for entry in lists),
+        backlog=length_of(lists),
+        seconds=round(seconds, 3),
         backups=[{"key": backup.key, "exists": True, "bytes": backup.bytes} for backup in backups],
         findings=to_dicts(backup_findings(client.name, backups)),
     )

@@ -90,3 +90,13 @@ def bundle_changes(apis: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
         }
         for api in apis
     ]
+
+
+def bundles_in_service(plan: Mapping[str, Any], apis: Iterable[Mapping[str, Any]]) -> List[str]:
+    """The bundles with plugins that a gateway must have loaded once the plan's API definitions are switched.
+
+    apis: as observed when the plan was made. A bundle that only inactive APIs name is loaded by no gateway.
+    """
+    moved = {str(move["id"]): str(move["to_bundle"]) for move in plan.get("apis") or []}
+    named = {moved.get(str(api["id"]), str(api.get("bundle") or "")) for api in apis if api.get("active", True)}
+    return [str(bundle["name"]) for bundle in plan.get("bundles") or [] if bundle.get("symbols") and bundle["name"] in named]

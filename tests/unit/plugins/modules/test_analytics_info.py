@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator
@@ -117,3 +118,27 @@ def test_a_redis_that_is_not_there() -> None:
 
 def test_an_address_that_is_none() -> None:
     assert "redis://" in info("http://127.0.0.1")["msg"]
+
+
+def test_waiting_ends_when_records_are_taken_though_others_arrive(url: str, data: Any) -> None:
+    data.rpush(LIST, *range(50))
+    taker = threading.Timer(0.5, lambda: data.ltrim(LIST, 40, -1))
+    taker.start()
+    try:
+        result = info(url, wait_for="taken", wait_timeout=10)
+    finally:
+        taker.join()
+    assert result["backlog"] == 10
+    assert 0.3 <= result["seconds"] < 5
+
+
+def test_waiting_for_a_pump_that_takes_nothing_ends_with_a_sentence(url: str, data: Any) -> None:
+    data.rpush(LIST, *range(7))
+    result = info(url, wait_for="taken", wait_timeout=0.5)
+    assert result["failed"] and "7 records wait" in result["msg"]
+    assert result["findings"][0]["code"] == "pump-backend"
+    assert PASSWORD not in str(result)
+
+
+def test_there_is_nothing_to_wait_for_without_records(url: str, data: Any) -> None:
+    assert info(url, wait_for="empty", wait_timeout=0.5)["backlog"] == 0

@@ -83,3 +83,22 @@ def test_a_switch_says_what_it_expects_to_find():
     assert pipeline.bundle_changes([api]) == [
         {"id": "a", "bundle": "new.zip", "expect_bundle": "old.zip", "expect_digest": "d"}
     ]
+
+
+def test_a_bundle_in_service_is_named_by_an_active_api_and_holds_plugins():
+    plan = {
+        "apis": [{"id": "a", "to_bundle": "new.zip"}, {"id": "off", "to_bundle": "idle.zip"}],
+        "bundles": [
+            {"name": "new.zip", "symbols": {"A.so": ["Add"]}},
+            {"name": "kept.zip", "symbols": {"B.so": ["Add"]}},
+            {"name": "idle.zip", "symbols": {"C.so": ["Add"]}},
+            {"name": "script.zip", "symbols": {}},
+        ],
+    }
+    apis = [
+        {"id": "a", "bundle": "old.zip", "active": True},
+        {"id": "b", "bundle": "kept.zip", "active": True},
+        {"id": "c", "bundle": "script.zip", "active": True},
+        {"id": "off", "bundle": "old2.zip", "active": False},
+    ]
+    assert pipeline.bundles_in_service(plan, apis) == ["new.zip", "kept.zip"]
