@@ -200,7 +200,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hi
 def argument_spec() -> Dict[str, Any]:
     api = {
         "path": {"type": "str", "required": True},
-        "headers": {"type": "dict", "default": {}},
+        "headers": {"type": "dict", "default": {}, "no_log": True},
         "status": {"type": "list", "elements": "int", "default": [200]},
     }
     return {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from scenario import Run, Scenario, serving
-from settings import LAB, TO_VERSION
+from settings import DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY, LAB, TO_VERSION
 
 PLUGINS = LAB / "plugins"
 BROKEN = (
@@ -178,3 +178,24 @@ def planned_bundle(journal: Path) -> str:
     plan = json.loads(next((journal / "plans").glob("*.json")).read_text())
     names = [bundle["name"] for bundle in plan["bundles"] if not bundle["keep"]]
     return str(names[0])
+
+
+def test_no_secret_is_printed_however_verbose_the_run(scenario: Scenario) -> None:
+    run = scenario.play("-vvv", "--diff", "--check")
+    assert run.code == 0, run.output[-6000:]
+    for secret in (DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY):
+        assert secret not in run.output, run.output[max(0, run.output.index(secret) - 2000) :][:2500]
+    kept = [path for path in scenario.directory.rglob("*") if path.is_file() and path.name != "inventory.yml"]
+    for path in kept:
+        text = path.read_bytes()
+        assert not any(secret.encode() in text for secret in (DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY)), path
+
+
+def test_a_host_that_cannot_be_reached(scenario: Scenario) -> None:
+    before = serving(scenario.lab)
+    scenario.gateways["gw2"].update(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=9)
+    run = scenario.play()
+    assert run.code not in (0, 4), run.output[-6000:]
+    assert "REFUSED in plan" in run.output and "The host gw2 could not be reached" in run.output, run.output[-6000:]
+    assert run.report["result"] == "refused"
+    assert serving(scenario.lab) == before
