@@ -19,7 +19,7 @@ mkdir -p "$out/goroot" "$out/modules"
 # Neither tests nor documents of the toolchain are needed to build.
 tar -C "$GOROOT" -c --exclude=testdata --exclude='*_test.go' --exclude=__pycache__ --exclude=./api --exclude=./test --exclude=./doc . |
   tar -C "$out/goroot" -x
-tar -C "$here/../gateway" -c --exclude=build.sh --exclude=README.md . | tar -C "$out" --one-top-level=tyk -x
+tar -C "$here/../gateway" -c --exclude=build.sh --exclude=README.md --exclude='*_test.go' . | tar -C "$out" --one-top-level=tyk -x
 if [ $# -eq 4 ]; then
   (cd "$out/tyk" && "$go" mod edit -require="github.com/sirupsen/logrus@$other_logrus" && "$go" mod tidy)
 fi

@@ -13,8 +13,8 @@ from world import World, wait_for
 
 
 def test_the_listener_answers_before_the_apis_are_there(world: World) -> None:
-    world.file(world.api("plain"))
-    gateway = world.gateway().start()
+    world.control_plane.serve(world.api("plain"))
+    gateway = world.gateway(hybrid=True).start()
     first = wait_for("any answer", lambda: gateway.hello(), 20, pause=0.002)
     assert first["status"] == "pass"
     assert gateway.get("/plain/x").status == 404

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.server
 import io
+import itertools
 import json
 import os
 import shutil
@@ -36,10 +37,17 @@ ORG = "5e9d9544a1dcd60001d0ed20"
 RPC_KEY = "conformance-rpc-key"
 
 
+# Below what the kernel gives to outgoing connections, and another place for each of pytest-xdist's workers.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
+_PORTS = itertools.cycle(range(23000 + 700 * _WORKER + os.getpid() % 300, 23000 + 700 * (_WORKER + 1)))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def wait_for(what: str, condition: Callable[[], Any], timeout: float = 10.0, pause: float = 0.05) -> Any:
@@ -282,7 +290,7 @@ class Answer:
         return self.upstream.get("x-conformance-pre", "") if self.status == 200 else ""
 
 
-def get(url: str, timeout: float = 10.0, **headers: str) -> Answer:
+def get(url: str, timeout: float = 10.0, /, **headers: str) -> Answer:
     request = urllib.request.Request(url, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
@@ -372,7 +380,7 @@ class Gateway:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def get(self, path: str, timeout: float = 10.0, **headers: str) -> Answer:
+    def get(self, path: str, timeout: float = 10.0, /, **headers: str) -> Answer:
         return get(self.url + path, timeout, **headers)
 
     def hello(self) -> dict[str, Any]:
@@ -381,11 +389,12 @@ class Gateway:
 
     def serves(self, name: str, status: int = 200, timeout: float = 20.0, **headers: str) -> Answer:
         """Wait until the API answers with this status."""
-        return wait_for(
-            f"{status} from the API {name} (now {self.get(f'/{name}/x').status})\n{self.log[-3000:]}",
-            lambda: (lambda answer: answer if answer.status == status else None)(self.get(f"/{name}/x", **headers)),
-            timeout,
-        )
+        deadline = time.monotonic() + timeout
+        while (answer := self.get(f"/{name}/x", **headers)).status != status:
+            late = time.monotonic() > deadline
+            assert not late, f"{answer.status} instead of {status} from {name} for {timeout:g} s\n{self.log[-3000:]}"
+            time.sleep(0.05)
+        return answer
 
     def reload(self) -> None:
         answer = self.get("/tyk/reload/?block=true", 60, **{"X-Tyk-Authorization": SECRET})

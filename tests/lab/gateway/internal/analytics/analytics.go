@@ -27,8 +27,9 @@ import (
 const List = "analytics-tyk-system-analytics"
 
 const (
-	flushTime = time.Second
-	purgeTime = 10 * time.Second
+	flushTime  = time.Second
+	expireTime = time.Second
+	purgeTime  = 10 * time.Second
 )
 
 // Latency in milliseconds.
@@ -111,8 +112,9 @@ func (r *Recorder) Hit(api *apidef.APIDefinition, request *http.Request, path st
 
 // Run flushes and purges until the context ends. What is in the buffer then is lost.
 func (r *Recorder) Run(ctx context.Context) {
-	flush, purge := time.NewTicker(flushTime), time.NewTicker(purgeTime)
+	flush, expire, purge := time.NewTicker(flushTime), time.NewTicker(expireTime), time.NewTicker(purgeTime)
 	defer flush.Stop()
+	defer expire.Stop()
 	defer purge.Stop()
 	for {
 		select {
@@ -120,6 +122,8 @@ func (r *Recorder) Run(ctx context.Context) {
 			return
 		case <-flush.C:
 			r.flush(ctx)
+		case <-expire.C:
+			r.expire(ctx)
 		case <-purge.C:
 			if r.Config.AnalyticsConfig.Type == "rpc" && r.Sender != nil {
 				r.purge(ctx)
@@ -128,8 +132,6 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
-// flush sets the list's TTL when the list has none, so once in its life: steady traffic does not
-// refresh it, and the whole list goes when it runs out.
 func (r *Recorder) flush(ctx context.Context) {
 	r.mu.Lock()
 	records := r.buffer
@@ -140,8 +142,12 @@ func (r *Recorder) flush(ctx context.Context) {
 	}
 	if err := r.Redis.RPush(ctx, List, records...).Err(); err != nil {
 		log.Get().WithError(err).Error("Error while writing analytics")
-		return
 	}
+}
+
+// expire gives the list a time to live when it has none, so once in its life: steady traffic does
+// not refresh it, and the whole list goes when it runs out.
+func (r *Recorder) expire(ctx context.Context) {
 	lifetime := time.Duration(r.Config.AnalyticsConfig.StorageExpirationTime) * time.Second
 	if lifetime == 0 {
 		lifetime = 60 * time.Second
@@ -149,6 +155,7 @@ func (r *Recorder) flush(ctx context.Context) {
 	if lifetime < 0 {
 		return
 	}
+	// -1 is what Redis says of a key that has none.
 	if left, err := r.Redis.TTL(ctx, List).Result(); err == nil && left == -1 {
 		r.Redis.Expire(ctx, List, lifetime)
 	}

@@ -58,7 +58,7 @@ func (s *Store) Directory(name string) string {
 
 // Load returns the bundle, from its directory when there is one, else from the bundle server.
 func (s *Store) Load(api *apidef.APIDefinition) (*Loaded, error) {
-	entry := log.Get().WithFields(logrus.Fields{"prefix": "main", "user_id": "--", "api_id": api.APIID, "path": "--"})
+	entry := log.Get().WithFields(logrus.Fields{"prefix": "main", "api_id": api.APIID})
 	if !s.Config.EnableBundleDownloader {
 		return nil, errors.New("Bundle downloader is disabled") //nolint:staticcheck // the gateway's wording
 	}
@@ -71,56 +71,59 @@ func (s *Store) Load(api *apidef.APIDefinition) (*Loaded, error) {
 }
 
 func (s *Store) existing(name, directory string, entry *logrus.Entry) (*Loaded, error) {
-	entry.Info("Loading bundle: ", name)
+	entry.Info("Loading existing bundle: ", name)
 	manifest, err := readManifest(directory)
 	if err != nil {
+		entry.Info("----> Couldn't load bundle: ", name, " ", err)
 		if s.Behaviour.VerifyExisting == behaviour.Never {
-			entry.Info("Couldn't read the manifest of bundle: ", name, ": ", err)
 			return &Loaded{Directory: directory}, nil
 		}
-		return nil, fmt.Errorf("manifest of %s: %w", name, err)
+		return nil, err
 	}
 	verify := s.Behaviour.VerifyExisting == behaviour.Always ||
 		s.Behaviour.VerifyExisting == behaviour.OnlySigned && manifest.Signature != "" && !s.Config.SkipVerifyExistingPluginBundle
 	if verify {
 		if err := s.verify(directory, manifest); err != nil {
-			entry.WithError(err).Error("Bundle verification failed: ", name)
+			entry.WithError(err).Info("----> Bundle verification failed: ", name)
 			return nil, err
 		}
 	}
+	entry.Info("----> Using bundle: ", name)
 	return &Loaded{Directory: directory, Middleware: manifest.CustomMiddleware}, nil
 }
 
 func (s *Store) fetched(name, directory string, entry *logrus.Entry) (*Loaded, error) {
-	entry.Info("Fetching bundle: ", name)
-	data, err := s.download(name, entry)
+	entry.Info("----> Fetching Bundle: ", name)
+	data, err := s.download(name)
 	if err != nil {
-		entry.WithError(err).Error("Couldn't fetch bundle: ", name)
+		err = fmt.Errorf("Couldn't fetch bundle: %w", err) //nolint:staticcheck // the gateway's wording
+		entry.Error(err)
 		return nil, err
 	}
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
 	}
 	if err := extract(data, directory); err != nil && s.Behaviour.ExtractionErrors {
-		entry.WithError(err).Error("Couldn't extract bundle: ", name)
+		entry.WithError(err).Error("Couldn't save bundle: ", name)
 		return nil, err
 	}
+	entry.Info("----> Loading bundle: ", name)
 	manifest, err := readManifest(directory)
 	if err == nil {
+		entry.Info("----> Verifying bundle: ", name)
 		err = s.verify(directory, manifest)
 	}
 	if err != nil {
+		entry.WithError(err).Info("----> Bundle verification failed: ", name)
 		if s.Behaviour.BundleErrorDrops {
-			entry.WithError(err).Error("Bundle verification failed: ", name)
 			_ = os.RemoveAll(directory)
 			return nil, err
 		}
-		entry.WithError(err).Info("Bundle verification failed: ", name)
 	}
 	if manifest == nil {
 		return &Loaded{Directory: directory}, nil
 	}
-	entry.Info("Bundle is valid, adding to spec: ", name)
+	entry.Info("----> Bundle is valid, adding to spec: ", name)
 	return &Loaded{Directory: directory, Middleware: manifest.CustomMiddleware}, nil
 }
 
@@ -137,13 +140,14 @@ func (s *Store) address(name string) (string, error) {
 }
 
 // download tries as often and waits as long as the version does: a pause of 0.5 s that doubles.
-func (s *Store) download(name string, entry *logrus.Entry) ([]byte, error) {
+func (s *Store) download(name string) ([]byte, error) {
 	address, err := s.address(name)
 	if err != nil {
 		return nil, err
 	}
 	pause := 500 * time.Millisecond
 	for try := 0; ; try++ {
+		log.Get().Info("Attempting to download plugin bundle: ", address)
 		data, err := s.get(address)
 		if err == nil {
 			return data, nil
@@ -151,7 +155,6 @@ func (s *Store) download(name string, entry *logrus.Entry) ([]byte, error) {
 		if try == s.Behaviour.DownloadRetries {
 			return nil, err
 		}
-		entry.WithError(err).Warning("Couldn't fetch bundle, trying again: ", name)
 		time.Sleep(pause)
 		if pause *= 2; pause > 5*time.Second {
 			pause = 5 * time.Second

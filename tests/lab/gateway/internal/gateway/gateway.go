@@ -101,16 +101,18 @@ func (g *Gateway) Run() error {
 	case err := <-failed:
 		return err
 	case received := <-signals:
-		mainLog().Infof("Shutdown signal received (%s)", received)
+		mainLog().Infof("Shutdown signal received: %s", received)
 		g.stop()
 		return nil
 	}
 }
 
-// start loads the APIs a little after the listener is up, as a gateway does.
+// start loads the APIs after the listener is up; from a control plane that takes a moment.
 func (g *Gateway) start(ctx context.Context) {
 	go g.subscribe(ctx)
-	time.Sleep(g.behaviour.APIsAfterListen)
+	if g.rpc != nil {
+		time.Sleep(g.behaviour.APIsAfterListen)
+	}
 	g.load()
 	if g.rpc != nil {
 		g.rpc.Run(ctx, g.publishReload)
@@ -140,6 +142,7 @@ func (g *Gateway) listen(failed chan<- error) error {
 		}()
 		mainLog().Infof("--> Listening on address: %s", listener.Addr())
 	}
+	mainLog().Infof("Tyk Gateway started (%s)", g.behaviour.Reported)
 	return nil
 }
 
@@ -149,7 +152,7 @@ func (g *Gateway) stop() {
 	g.stopping.Store(true)
 	if g.behaviour.Graceful {
 		limit := time.Duration(g.config.GracefulShutdownTimeoutDuration) * time.Second
-		mainLog().Infof("Gracefully shutting down, waiting up to %s", limit)
+		mainLog().Infof("Gracefully shutting down services, for %s at most...", limit)
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		var waiting sync.WaitGroup
@@ -162,7 +165,7 @@ func (g *Gateway) stop() {
 		}
 		waiting.Wait()
 	} else {
-		mainLog().Info("Stop signal received, closing listeners")
+		mainLog().Info("Stop signal received.")
 		for _, socket := range g.sockets {
 			_ = socket.Close()
 		}

@@ -38,7 +38,8 @@ func (g *Gateway) load() {
 	}
 	g.apis.Store(newRoutes(apis))
 	g.loads.Add(1)
-	mainLog().Infof("Loaded %d APIs", len(apis))
+	mainLog().Infof("Detected %d APIs", len(apis))
+	mainLog().Info("API reload complete")
 }
 
 func (g *Gateway) fetch() ([]*apidef.APIDefinition, bool) {
@@ -82,6 +83,7 @@ func (g *Gateway) fetchByRPC() ([]*apidef.APIDefinition, bool) {
 		}
 		if err == nil {
 			if g.behaviour.BackupOnFirstLoad || g.loads.Load() > 0 {
+				mainLog().Info("Storing RPC Definitions backup")
 				if err := g.backup.Save(definitions, policies); err != nil {
 					mainLog().WithError(err).Error("Failed to store the emergency backup")
 				}
@@ -132,7 +134,6 @@ func (g *Gateway) prepare(definition *apidef.APIDefinition) *api {
 		if err != nil {
 			entry.WithError(err).Error("Couldn't load bundle")
 			if g.behaviour.BundleErrorDrops {
-				entry.WithError(err).Error("Couldn't load API, skipping")
 				return nil
 			}
 			loaded = &bundle.Loaded{}

@@ -37,6 +37,7 @@ func (r *reloader) queue(done chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.queued = true
+	mainLog().Info("Reload queued")
 	if done != nil {
 		r.waiting = append(r.waiting, done)
 	}
