@@ -74,7 +74,7 @@ def test_records_left_at_a_stop_are_delivered_by_the_next_start(world: World) ->
     settings = {"analytics_config": {"type": "rpc", "pool_size": 2}}
     first = world.gateway(hybrid=True, **settings).start()
     first.serves("plain")
-    wait_for("an empty list after the first sending", lambda: first.age > 10.5, 15)
+    wait_for("an empty list after the first sending", lambda: first.age > 11, 15)
     for number in range(10):
         assert get(f"{first.url}/plain/meter/{number}").status == 200
     time.sleep(2.5)

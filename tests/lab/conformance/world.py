@@ -313,7 +313,7 @@ class Gateway:
         self.log_file = folder / "gateway.log"
         self.container = ""
         self.process: subprocess.Popen[bytes] | None = None
-        self.started = 0.0
+        self.answered = 0.0  # when it was first seen to answer
 
     def command(self, *arguments: str, environment: Mapping[str, str] | None = None, keep: bool = False) -> list[str]:
         if not self.subject.is_image:
@@ -338,7 +338,6 @@ class Gateway:
         self.container = f"conformance-{uuid.uuid4().hex[:12]}"
         command = self.command(f"--conf={self.config}", environment=environment, keep=True)
         with self.log_file.open("ab") as log:
-            self.started = time.monotonic()
             self.process = subprocess.Popen(
                 command,
                 stdout=log,
@@ -370,7 +369,8 @@ class Gateway:
 
     @property
     def age(self) -> float:
-        return time.monotonic() - self.started
+        """Seconds since it first answered; what starts a container is not counted."""
+        return time.monotonic() - self.answered if self.answered else 0.0
 
     @property
     def running(self) -> bool:
@@ -381,7 +381,10 @@ class Gateway:
         return self.log_file.read_text(errors="replace")
 
     def get(self, path: str, timeout: float = 10.0, /, **headers: str) -> Answer:
-        return get(self.url + path, timeout, **headers)
+        answer = get(self.url + path, timeout, **headers)
+        if answer.status and not self.answered:
+            self.answered = time.monotonic()
+        return answer
 
     def hello(self) -> dict[str, Any]:
         answer = self.get("/hello")
