@@ -36,6 +36,7 @@ type Node struct {
 
 	loggedIn bool
 	told     uint64 // newest generation it fetched or was told of
+	poll     uint64 // its latest CheckReload; earlier ones were given up by the client when its call timed out
 }
 
 type registry struct {

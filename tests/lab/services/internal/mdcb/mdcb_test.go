@@ -167,6 +167,29 @@ func TestCheckReloadIsHeldUntilSomethingChanges(t *testing.T) {
 	}
 }
 
+func TestAChangeIsToldToTheLatestPollOfAProcess(t *testing.T) {
+	l := start(t)
+	call := l.gateway(t, "one")
+	login(t, call, "v5.8.9")
+	if _, err := call("GetApiDefinitions", &apidef.DefRequest{OrgId: "org", LoadOAS: true}); err != nil {
+		t.Fatal(err)
+	}
+	givenUp, latest := make(chan any, 1), make(chan any, 1)
+	go func() { reload, _ := call("CheckReload", "org"); givenUp <- reload }()
+	time.Sleep(100 * time.Millisecond)
+	go func() { reload, _ := call("CheckReload", "org"); latest <- reload }()
+	time.Sleep(100 * time.Millisecond)
+	if _, err := l.store.Update("orders", func(api store.API) (store.API, error) { return api, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if reload := <-latest; reload != true {
+		t.Errorf("the latest poll was told %v", reload)
+	}
+	if reload := <-givenUp; reload != false {
+		t.Errorf("a poll that its client had given up took the news: %v", reload)
+	}
+}
+
 func TestLoginIsNeededAndNodesAreListed(t *testing.T) {
 	l := start(t)
 	call := l.gateway(t, "one")

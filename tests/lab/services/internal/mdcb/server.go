@@ -250,13 +250,18 @@ func (s *Server) checkReload(client, _ string) (bool, error) {
 	if err := s.allowed(client); err != nil {
 		return false, err
 	}
+	var poll uint64
+	s.nodes.with(client, func(node *Node) {
+		node.poll++
+		poll = node.poll
+	})
 	timer := time.NewTimer(s.options.PollTime)
 	defer timer.Stop()
 	for {
 		generation, changed := s.store.Generation()
 		news := false
 		s.nodes.with(client, func(node *Node) {
-			if news = node.told < generation; news {
+			if news = node.poll == poll && node.told < generation; news {
 				node.told = generation
 				node.Reloads++
 			}
