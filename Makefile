@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV = $(eval VENV := $$(shell tests/lab/bootstrap.sh))$(or $(VENV),$(error the Python environment could not be built; see above))
 RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/bin/python"
 
-.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals molecule collections clean
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ conformance: collections ## The stand-ins behave like the versions they claim
 
 refusals: collections ## Every bad input is refused before any change
 	@$(RUN) tests/lab/checks.py refusals
+
+faults: collections ## A gateway that fails and a killed run, in the middle of the roll
+	@$(RUN) tests/lab/checks.py faults
 
 molecule: collections ## The Molecule scenario upgrade_docker
 	@$(RUN) tests/lab/checks.py molecule

@@ -8,19 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
+from fixtures import lab, scenario  # noqa: E402
 
-from scenario import Scenario, lab_at_first_version  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def lab():
-    return lab_at_first_version()
-
-
-@pytest.fixture
-def scenario(lab, tmp_path):
-    return Scenario(lab, tmp_path)
+__all__ = ["lab", "scenario"]

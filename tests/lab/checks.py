@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | molecule | package``.
+"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | molecule | package``.
 
 Each prints what failed and ends with the exit code that says so.
 """
@@ -178,11 +178,15 @@ def conformance() -> bool:
 
 
 def refusals() -> bool:
-    return pytest("tests/refusals")
+    return pytest("tests/refusals", "-n", "3")
 
 
 def parity() -> bool:
     return pytest("tests/checkmode")
+
+
+def faults() -> bool:
+    return pytest("tests/faults")
 
 
 def molecule() -> bool:
@@ -222,7 +226,7 @@ def package() -> bool:
 
 
 CHECKS: dict[str, Callable[[], bool]] = {
-    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, molecule, package)
+    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, faults, molecule, package)
 }
 
 
