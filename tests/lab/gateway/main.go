@@ -109,9 +109,9 @@ func loadPlugins(arguments []string) error {
 	for _, file := range strings.Split(files, ",") {
 		function, err := goplugin.Symbol(file, symbol)
 		if err != nil {
-			return fmt.Errorf("unable to load plugin: %w", err)
+			return fmt.Errorf("unexpected error: %w, try --help", err)
 		}
-		fmt.Printf("plugin %s: symbol %s is a %T\n", file, symbol, function)
+		fmt.Printf("[file=%s, symbol=%s] loaded ok, got %p\n", file, symbol, function)
 	}
 	return nil
 }
