@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.tyk.upgrade.plugins.filter import run
 
 FOLDER = Path(run.__file__).parent
