@@ -20,7 +20,7 @@ from settings import LAB, ROOT
 
 LOGS = ROOT / "build" / "test"
 # A lab of its own, so that `make test` leaves the one of `make demo` alone.
-TEST_LAB = {"LAB_NAME": "tyk-lab-test", "LAB_PORT_BASE": "21000", "LAB_IMAGES": "stand-in"}
+TEST_LAB = {"LAB_NAME": "tyk-lab-test", "LAB_PORT_BASE": "22000", "LAB_IMAGES": "stand-in"}
 
 
 @dataclass(frozen=True)
