@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -33,14 +33,14 @@ def sealed(text: str) -> str:
     return base64.urlsafe_b64encode(vector + encryptor.update(text.encode()) + encryptor.finalize()).decode()
 
 
-def hybrid(world: World, **more: object) -> Gateway:
+def hybrid(world: World, **more: Any) -> Gateway:
     """One that gives up on its control plane soon."""
     return world.gateway(hybrid=True, slave_options={"call_timeout": 2}, **more)
 
 
-def with_backup(world: World) -> None:
+def with_backup(world: World, *definitions: dict[str, Any]) -> None:
     """Let a gateway write its emergency backup, then end it and the control plane."""
-    world.control_plane.serve(world.api("plain"))
+    world.control_plane.serve(world.api("plain"), *definitions)
     gateway = hybrid(world).start()
     gateway.serves("plain")
     gateway.reload()
@@ -49,8 +49,8 @@ def with_backup(world: World) -> None:
     world.control_plane.stop()
 
 
-def oas(world: World, name: str, bundle: str, *, protected: bool = False) -> dict[str, object]:
-    server: dict[str, object] = {"listenPath": {"value": f"/{name}/", "strip": True}}
+def oas(world: World, name: str, bundle: str, *, protected: bool = False) -> dict[str, Any]:
+    server: dict[str, Any] = {"listenPath": {"value": f"/{name}/", "strip": True}}
     if protected:
         custom = {"enabled": True, "config": {}, "header": {"enabled": True, "name": "Authorization"}}
         server["authentication"] = {"enabled": True, "custom": custom}
@@ -84,7 +84,9 @@ def test_hello_has_an_rpc_detail(world: World) -> None:
     assert details["rpc"]["status"] == "pass" and details["redis"]["status"] == "pass"
 
 
-def test_classic_and_oas_apis_use_their_bundles(world: World) -> None:
+def test_classic_and_oas_apis_use_their_bundles(world: World, version: Version) -> None:
+    if not version.since("5.0.0"):
+        pytest.skip("no OAS API with a bundle before 5.0.0")
     pre, auth = world.publish_build("pre.zip", "one"), world.publish_build("auth.zip", "two", AUTH)
     world.control_plane.serve(
         world.api("classic", pre), oas(world, "described", pre), oas(world, "vault", auth, protected=True)
@@ -130,7 +132,12 @@ def test_a_gateway_that_starts_without_its_control_plane_serves_from_the_backup(
     assert first["status"] == "pass"
     if not version.since("5.3.11", "5.8.0"):
         assert gateway.get("/plain/x").status == 404
-    gateway.serves("plain", timeout=5 if version.since("5.8.0") else 30)
+    if version.since("4.1.0"):
+        gateway.serves("plain", timeout=5 if version.since("5.8.0") else 30)
+        return
+    while gateway.age < 15:  # with policies by RPC, 4.0 never reads it
+        assert gateway.get("/plain/x").status == 404
+        time.sleep(0.5)
 
 
 def test_a_backup_of_another_secret_is_no_backup_and_hello_says_pass(world: World) -> None:
@@ -177,18 +184,18 @@ def test_without_the_keys_of_4_0_a_later_gateway_starts(world: World) -> None:
 
 
 def test_an_old_backup_is_served_for_a_moment_at_start_since_5_8(world: World, version: Version) -> None:
-    with_backup(world)
+    old, new = world.api("moving"), world.api("moving")
+    old["proxy"]["listen_path"], new["proxy"]["listen_path"] = "/old/", "/new/"
+    with_backup(world, old)
     world.control_plane.start()
-    moved = world.api("plain")
-    moved["proxy"]["listen_path"] = "/moved/"
-    world.control_plane.serve(moved)
+    world.control_plane.serve(new)
     gateway = hybrid(world).start()
     seen_old = False
-    while gateway.age < 15 and gateway.get("/moved/x").status != 200:
-        seen_old = seen_old or gateway.get("/plain/elsewhere").status == 200
+    while gateway.age < 15 and gateway.get("/new/x").status != 200:
+        seen_old = seen_old or gateway.get("/old/x").status == 200
         time.sleep(0.01)
-    assert gateway.get("/moved/x").status == 200
-    assert not seen_old or version.since("5.3.11", "5.8.0")
+    assert gateway.get("/new/x").status == 200
+    assert seen_old == version.since("5.3.11", "5.8.0")
 
 
 def test_serving_goes_on_without_the_control_plane_and_hello_is_late_to_say_so(world: World) -> None:
@@ -209,10 +216,13 @@ def test_serving_goes_on_without_the_control_plane_and_hello_is_late_to_say_so(w
     assert gateway.get("/plain/x").status == 200
 
 
-def test_after_the_control_plane_is_back_its_changes_go_live(world: World) -> None:
+def test_after_the_control_plane_is_back_its_changes_go_live(world: World, version: Version) -> None:
     with_backup(world)
     gateway = hybrid(world).start()
-    gateway.serves("plain", timeout=30)
+    if version.since("4.1.0"):
+        gateway.serves("plain", timeout=30)
+    else:
+        wait_for("any answer", lambda: gateway.hello(), 20)
     world.control_plane.start()
     world.control_plane.serve(world.api("plain"), world.api("second"))
     gateway.serves("second", timeout=30)
