@@ -27,7 +27,6 @@ import docker.errors
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 from settings import LABEL, SPEC_LABEL, LabError, Settings, cache_dir
 
-_apt_lock = threading.Lock()
 _print_lock = threading.Lock()
 
 
@@ -62,11 +61,12 @@ def install_packages(*packages: str) -> None:
         raise LabError(f"The lab needs {', '.join(packages)} and installs packages with apt-get, which is not here.")
     if os.geteuid() != 0:
         raise LabError(f"The lab needs {', '.join(packages)}; run it as root or install them first.")
-    with _apt_lock:
+    with locked("packages"):
         say(f"installing {', '.join(packages)}")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-q"], what="apt-get update", env=quiet)
-        command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
+        patient = ["-o", "DPkg::Lock::Timeout=300"]
+        run(["apt-get", *patient, "update", "-q"], what="apt-get update", env=quiet)
+        command = ["apt-get", *patient, "install", "-y", "-q", "--no-install-recommends", *packages]
         run(command, what="apt-get install", env=quiet)
 
 
@@ -165,7 +165,9 @@ class DockerEngine:
 
     @classmethod
     def stop_if_ours(cls) -> bool:
-        """Stop the engine when the lab started it and nothing runs on it any more."""
+        """Stop the engine when the lab started it, nothing runs on it any more and LAB_KEEP_ENGINE is not set."""
+        if os.environ.get("LAB_KEEP_ENGINE"):
+            return False
         with locked("engine"):
             pid = _read_pid(cls.pid_file)
             if not _alive(pid, "dockerd"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -15,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import say
-from settings import LAB, ROOT
+from engine import DockerEngine, say
+from settings import LAB, ROOT, LabError
 
 LOGS = ROOT / "build" / "test"
 # A lab of its own, so that `make test` leaves the one of `make demo` alone.
@@ -67,11 +68,17 @@ class Suite:
     def run(self) -> int:
         LOGS.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
+        # The lanes share one engine: started before them, stopped after the last of them.
+        with contextlib.suppress(LabError):
+            DockerEngine.ensure().close()
+        os.environ["LAB_KEEP_ENGINE"] = "1"
         lanes = [threading.Thread(target=self._lane, args=(lane,)) for lane in LANES]
         for lane in lanes:
             lane.start()
         for lane in lanes:
             lane.join()
+        del os.environ["LAB_KEEP_ENGINE"]
+        DockerEngine.stop_if_ours()
         for outcome in self.outcomes:
             if outcome.failed:
                 self._show(outcome)
