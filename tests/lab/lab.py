@@ -457,8 +457,16 @@ class Lab:
         for image in self.client.images.list():
             for tag in image.tags:
                 if tag.startswith(f"{self.settings.registry}/"):
+                    self._remove_compiler_caches(image.id)
                     with contextlib.suppress(docker.errors.APIError):
                         self.client.api.remove_image(tag, noprune=True)
+
+    def _remove_compiler_caches(self, image_id: str) -> None:
+        """The volumes in which the collection keeps Go's caches between builds with this image."""
+        short = image_id.partition(":")[2][:12]
+        for name in (f"tyk-upgrade-gobuild-{short}", f"tyk-upgrade-gomod-{short}"):
+            with contextlib.suppress(docker.errors.APIError):
+                self.client.volumes.get(name).remove()
 
     def status(self) -> int:
         if not DockerEngine.answers():
