@@ -136,6 +136,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.validation import check_type_path
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store import write_whole
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan as planning
@@ -156,7 +157,7 @@ def read_saved(given: Any) -> Optional[Dict[str, Any]]:
         return dict(given)
     if not isinstance(given, str):
         raise InputError(f"saved_plan is neither a plan nor the path of one, but a {type(given).__name__}.")
-    path = os.path.abspath(os.path.expanduser(given))
+    path = os.path.abspath(check_type_path(given))
     try:
         with open(path, encoding="utf-8") as stream:
             plan = json.load(stream)

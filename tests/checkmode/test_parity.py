@@ -54,7 +54,6 @@ def story(lab, tmp_path_factory) -> Iterator[dict[str, object]]:
         "again": again,
         "same": serving(lab) == upgraded,
     }
-    lab.reset()
 
 
 def run_of(story: dict[str, object], name: str) -> Run:

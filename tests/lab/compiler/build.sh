@@ -6,7 +6,7 @@
 # Same contract as the compiler of 5.2.4 and later: Go workspace, -trimpath, <stem>_<tag>_<os>_<arch>.so.
 # Every failure has status 1, and an older .so of that name stays where it was.
 set -u
-fail() { [ $# -eq 0 ] || echo "ERROR: $*" >&2; exit 1; }
+fail() { exit 1; }
 [ "${DEBUG:-0}" = 1 ] && set -x
 
 [ $# -ge 1 ] || { echo "Usage: build.sh <plugin_name> [plugin_id] [GOOS] [GOARCH]" >&2; exit 1; }

@@ -80,7 +80,7 @@ def oas(world: World, name: str, bundle: str, *, protected: bool = False) -> dic
 def test_hello_has_an_rpc_detail(world: World) -> None:
     world.control_plane.serve(world.api("plain"))
     gateway = world.gateway(hybrid=True).start()
-    details = wait_for("details", lambda: gateway.hello().get("details"), 15)
+    details = wait_for("details", gateway.hello.get("details"), 15)
     assert details["rpc"]["status"] == "pass" and details["redis"]["status"] == "pass"
 
 
@@ -128,7 +128,7 @@ def test_when_the_first_emergency_backup_is_written(world: World, version: Versi
 def test_a_gateway_that_starts_without_its_control_plane_serves_from_the_backup(world: World, version: Version) -> None:
     with_backup(world)
     gateway = hybrid(world).start()
-    first = wait_for("any answer", lambda: gateway.hello(), 20)
+    first = wait_for("any answer", gateway.hello, 20)
     assert first["status"] == "pass"
     if not version.since("5.3.11", "5.8.0"):
         assert gateway.get("/plain/x").status == 404
@@ -143,7 +143,7 @@ def test_a_gateway_that_starts_without_its_control_plane_serves_from_the_backup(
 def test_a_backup_of_another_secret_is_no_backup_and_hello_says_pass(world: World) -> None:
     with_backup(world)
     gateway = hybrid(world, secret="another-secret").start()
-    wait_for("any answer", lambda: gateway.hello(), 20)
+    wait_for("any answer", gateway.hello, 20)
     while gateway.age < 12:
         assert gateway.get("/plain/x").status == 404
         time.sleep(0.5)
@@ -154,7 +154,7 @@ def test_without_a_backup_nothing_is_served_and_hello_begins_with_pass(world: Wo
     world.control_plane.serve(world.api("plain"))
     world.control_plane.stop()
     gateway = hybrid(world).start()
-    first = wait_for("any answer", lambda: gateway.hello(), 20)
+    first = wait_for("any answer", gateway.hello, 20)
     assert first["status"] == "pass"
     while gateway.age < 10:
         assert gateway.get("/plain/x").status == 404
@@ -203,14 +203,14 @@ def test_serving_goes_on_without_the_control_plane_and_hello_is_late_to_say_so(w
     world.control_plane.serve(world.api("plain"))
     gateway = world.gateway(hybrid=True, slave_options={"call_timeout": 5}).start()
     gateway.serves("plain")
-    wait_for("details", lambda: gateway.hello().get("details"), 15)
+    wait_for("details", gateway.hello.get("details"), 15)
     world.control_plane.stop()
     gone = time.monotonic()
     while time.monotonic() - gone < 12:
         assert gateway.hello()["details"]["rpc"]["status"] == "pass"
         assert gateway.get("/plain/x").status == 200
         time.sleep(0.5)
-    wait_for("rpc to be missed", lambda: gateway.hello()["details"]["rpc"]["status"] == "fail", 60, pause=0.5)
+    wait_for("rpc to be missed", gateway.hello["details"]["rpc"]["status"] == "fail", 60, pause=0.5)
     answer = gateway.get("/hello")
     assert (answer.status, json.loads(answer.text)["status"]) == (200, "warn")
     assert gateway.get("/plain/x").status == 200
@@ -222,7 +222,7 @@ def test_after_the_control_plane_is_back_its_changes_go_live(world: World, versi
     if version.since("4.1.0"):
         gateway.serves("plain", timeout=30)
     else:
-        wait_for("any answer", lambda: gateway.hello(), 20)
+        wait_for("any answer", gateway.hello, 20)
     world.control_plane.start()
     world.control_plane.serve(world.api("plain"), world.api("second"))
     gateway.serves("second", timeout=30)

@@ -13,7 +13,7 @@ from world import SECRET, World, wait_for
 
 def test_reload_needs_the_secret(world: World) -> None:
     gateway = world.gateway().start()
-    wait_for("any answer", lambda: gateway.hello(), 20)
+    wait_for("any answer", gateway.hello, 20)
     for path in ("/tyk/reload/?block=true", "/tyk/reload/group"):
         assert gateway.get(path).status == 403
         assert gateway.get(path, **{"X-Tyk-Authorization": "wrong"}).status == 403

@@ -350,11 +350,12 @@ class Gateway:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another process of the same program, to its end."""
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60, cwd=self.folder)
+        command = self.command(*arguments)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=self.folder, check=False)
 
     def signal(self, which: signal.Signals) -> None:
         if self.subject.is_image:
-            subprocess.run(["docker", "kill", f"--signal={which.name}", self.container], capture_output=True)
+            subprocess.run(["docker", "kill", f"--signal={which.name}", self.container], capture_output=True, check=False)
         elif self.process:
             self.process.send_signal(which)
 

@@ -7,7 +7,7 @@
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 VERSION GOROOT OUT" >&2; exit 2; }
 version=$1 GOROOT=$(readlink -f "$2") out=$(readlink -m "$3")
-export GOROOT GOTOOLCHAIN=local GOWORK=off GOFLAGS= CGO_ENABLED=1
+export GOROOT GOTOOLCHAIN=local GOWORK=off GOFLAGS="" CGO_ENABLED=1
 cd "$(dirname "$(readlink -f "$0")")"
 mkdir -p "$(dirname "$out")"
 exec "$GOROOT/bin/go" build -trimpath -buildvcs=false -tags=goplugin -o "$out" \

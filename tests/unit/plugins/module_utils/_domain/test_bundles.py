@@ -298,7 +298,7 @@ def test_every_field_is_an_input_or_the_build_id_itself():
 @given(provenances, names, names)
 def test_build_ids_are_a_letter_and_twelve_digits_and_differ_by_plugin(provenance, one, other):
     whole = build_id(provenance)
-    ids = {plugin_build_id(whole, plugin) for plugin in {one, other}} | {whole}
+    ids = {plugin_build_id(whole, plugin) for plugin in (one, other)} | {whole}
     assert len(ids) == len({one, other}) + 1
     assert all(len(found) == 13 and found[0] == "t" and int(found[1:], 16) >= 0 for found in ids)
 
