@@ -52,9 +52,6 @@ faults: collections ## A gateway that fails and a killed run, in the middle of t
 parity: collections ## Check mode predicts the run; the second run changes nothing
 	@$(RUN) tests/lab/checks.py parity
 
-faults: collections ## A gateway that does not come up halts the run and returns
-	@$(RUN) tests/lab/checks.py faults
-
 package: ## The tarball works when only meta, plugins, roles and playbooks are installed
 	@$(RUN) tests/lab/checks.py package
 
