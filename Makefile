@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV = $(eval VENV := $$(shell tests/lab/bootstrap.sh))$(or $(VENV),$(error the Python environment could not be built; see above))
 RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/bin/python"
 
-.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults molecule collections clean
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity package molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
