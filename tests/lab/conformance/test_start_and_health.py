@@ -29,7 +29,7 @@ def test_hello_has_no_details_until_the_first_check(world: World) -> None:
         answer = gateway.hello()
         assert answer["status"] == "pass" and not answer.get("details"), answer
         time.sleep(0.5)
-    details = wait_for("details", gateway.hello.get("details"), 8)
+    details = wait_for("details", lambda: gateway.hello().get("details"), 8)
     assert details["redis"]["status"] == "pass"
     assert details["redis"]["componentType"] == "datastore"
     assert "rpc" not in details
@@ -67,9 +67,9 @@ def test_without_redis_an_open_api_is_served_and_hello_says_what_its_version_say
     world.control_plane.serve(world.api("plain"))
     gateway = world.gateway(hybrid=True).start()
     gateway.serves("plain")
-    wait_for("details", gateway.hello.get("details"), 15)
+    wait_for("details", lambda: gateway.hello().get("details"), 15)
     world.redis.stop()
-    wait_for("redis to be missed", gateway.hello["details"]["redis"]["status"] == "fail", 25)
+    wait_for("redis to be missed", lambda: gateway.hello()["details"]["redis"]["status"] == "fail", 25)
     answer = gateway.get("/hello")
     fails = version == Version(5, 8, 3) or version.within("5.8.6", "5.8.12") or version == Version(5, 9, 0)
     assert (answer.status, json.loads(answer.text)["status"]) == ((503, "fail") if fails else (200, "warn"))

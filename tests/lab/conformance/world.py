@@ -381,6 +381,15 @@ class Gateway:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
+    def said(self, text: str, timeout: float = 10.0) -> bool:
+        """Whether the log says it, or does so shortly: from a container it arrives after the answers do."""
+        deadline = time.monotonic() + timeout
+        while text not in self.log:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
     def get(self, path: str, timeout: float = 10.0, /, **headers: str) -> Answer:
         answer = get(self.url + path, timeout, **headers)
         if answer.status and not self.answered:
