@@ -46,7 +46,7 @@ conformance: collections ## The stand-ins behave like the versions they claim
 refusals: collections ## Every bad input is refused before any change
 	@$(RUN) tests/lab/checks.py refusals
 
-faults: collections ## A gateway that fails and a killed run, in the middle of the roll
+faults: collections ## A gateway that fails and a killed run, in the middle of the roll (not part of test)
 	@$(RUN) tests/lab/checks.py faults
 
 parity: collections ## Check mode predicts the run; the second run changes nothing

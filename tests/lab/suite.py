@@ -44,7 +44,6 @@ LANES: tuple[tuple[Check, ...], ...] = (
         Check("lab up", "lab.py", ("up",), TEST_LAB, needed=True),
         check("refusals", **TEST_LAB),
         check("parity", **TEST_LAB),
-        check("faults", **TEST_LAB),
         Check("lab down", "lab.py", ("down",), TEST_LAB),
     ),
     (check("molecule"),),
