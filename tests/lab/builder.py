@@ -44,6 +44,7 @@ class Builder:
     def __init__(self, client: Any) -> None:
         self.client = client
         self._busy = threading.Semaphore(2)
+        self._here = threading.local()
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
@@ -59,9 +60,16 @@ class Builder:
         return True
 
     def heavy(self, message: str, work: Callable[[], Any]) -> Any:
+        """Do ``work`` when there is room for it. It must have all it needs: one that waits for another could wait forever."""
+        if getattr(self._here, "busy", None):
+            raise RuntimeError(f"{message!r} begins inside {self._here.busy!r}; what heavy work needs is made before it")
         with self._busy:
             say(message)
-            return work()
+            self._here.busy = message
+            try:
+                return work()
+            finally:
+                self._here.busy = None
 
     # --- root file systems -------------------------------------------------------------------------------------
 
@@ -128,9 +136,11 @@ class Builder:
         partial.chmod(0o755)
         partial.rename(folder)
 
-    def go_environment(self, version: str) -> dict[str, str]:
-        goroot = self.goroot(version)
+    @staticmethod
+    def go_environment(version: str) -> dict[str, str]:
+        """For a toolchain that ``goroot`` has fetched."""
         cache = cache_dir()
+        goroot = cache / f"go-{version}" / "go"
         return {
             "GO": str(goroot / "bin" / "go"),
             "GOROOT": str(goroot),
@@ -143,13 +153,15 @@ class Builder:
             "PATH": f"{goroot / 'bin'}:{os.environ['PATH']}",
         }
 
-    def cached_build(self, name: str, key: str, build: Callable[[Path], None], what: str) -> Path:
-        """The folder ``name-key`` in the cache; ``build`` fills it when it is not there yet."""
+    def cached_build(self, name: str, key: str, build: Callable[[Path], None], what: str, go: str = "") -> Path:
+        """The folder ``name-key`` in the cache; ``build`` fills it when it is not there yet, with Go ``go`` at hand."""
         folder = cache_dir() / "built" / f"{name}-{key}"
         with self.once(str(folder)), locked(folder.name):
             if not (folder / ".complete").exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
+                if go:
+                    self.goroot(go)
                 self.heavy(f"building {what}", lambda: build(folder))
                 (folder / ".complete").touch()
         return folder
@@ -172,12 +184,14 @@ class Builder:
         return ref
 
     def image_from_context(
-        self, name: str, key: str, prepare: Callable[[Path], None], arguments: dict[str, str]
+        self, name: str, key: str, prepare: Callable[[Path], None], arguments: dict[str, str], go: str = ""
     ) -> str:
-        """Build an image from a whole folder that ``prepare`` fills."""
+        """Build an image from a whole folder that ``prepare`` fills, with Go ``go`` at hand."""
         ref = f"tyk-lab/{name}:{key}"
         with self.once(ref), locked(ref.replace("/", "-").replace(":", "-")):
             if not self.has(ref):
+                if go:
+                    self.goroot(go)
                 self.heavy(f"building the {name} image", lambda: self._build_context(prepare, arguments, ref))
         return ref
 

@@ -80,7 +80,7 @@ class StandIns:
             run([*command, f"./cmd/{name}"], what=f"building {name}", env=environment, cwd=SERVICES)
 
         label = f"{name} {version}".strip()
-        return self.builder.cached_build(f"program-{name}{version}", key, build, label) / name
+        return self.builder.cached_build(f"program-{name}{version}", key, build, label, go=GO_TOOLS) / name
 
     def _program_image(self, name: str, path: str, ports: str) -> str:
         dockerfile = f'FROM scratch\nCOPY {name} {path}\nEXPOSE {ports}\nENTRYPOINT ["{path}"]\n'
@@ -169,7 +169,7 @@ class StandIns:
             command = [str(COMPILER / "context.sh"), version, environment["GOROOT"], str(folder)]
             run([*command, *(["--mismatch"] if mismatch else [])], what="preparing the compiler", env=environment)
 
-        return self.builder.image_from_context(name, key, context, {"BASE": toolbox})
+        return self.builder.image_from_context(name, key, context, {"BASE": toolbox}, go=GO[version])
 
     def mismatch(self) -> str:
         return self.compiler(TO_VERSION, mismatch=True)
