@@ -8,12 +8,15 @@ MAKEFLAGS += --no-print-directory
 VENV = $(eval VENV := $$(shell tests/lab/bootstrap.sh))$(or $(VENV),$(error the Python environment could not be built; see above))
 RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/bin/python"
 
+# Which lab `demo` and `lab-*` work on: docker (default), linux, compose or mixed.
+export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
+
 .PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity package molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: collections ## Upgrade the lab under load and report (BREAK=plugin: show the refusal of a mismatching compiler)
+demo: collections ## Upgrade the lab under load and report (TARGET=docker|linux|compose|mixed; BREAK=plugin: the refusal of a wrong compiler)
 	@$(RUN) tests/lab/demo.py $(if $(BREAK),--break $(BREAK))
 
 test: collections ## Everything below, side by side; closes with "N passed, N failed"

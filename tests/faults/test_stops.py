@@ -55,7 +55,7 @@ def load(scenario: Scenario):
 
 
 def test_a_gateway_that_never_gets_ready_halts_the_roll_and_the_next_run_finishes_it(scenario: Scenario, load: Load) -> None:
-    before = serving(scenario.lab)["containers"]
+    before = serving(scenario.lab)["members"]
     good = scenario.gateways["gw2"]["gateway_image"]
     scenario.gateways["gw2"].update(gateway_image=publish_deaf(scenario), gateway_wait_timeout=25)
 
@@ -65,7 +65,7 @@ def test_a_gateway_that_never_gets_ready_halts_the_roll_and_the_next_run_finishe
     assert halted.report["result"] == "halted", halted.output[-6000:]
     assert "gw2" in halted.report["message"] and "redis" in halted.report["message"].lower()
     assert versions(scenario) == {"gw1": TO_VERSION, "gw2": FROM_VERSION, "gw3": FROM_VERSION}
-    after = serving(scenario.lab)["containers"]
+    after = serving(scenario.lab)["members"]
     assert after["gw2"][0] == before["gw2"][0], "gw2 has its very old container back"
     assert after["gw3"] == before["gw3"], "gw3 was not touched"
     evidence = [path for path in (scenario.directory / "backups").rglob("*") if "evidence" in str(path) and path.is_file()]
@@ -76,7 +76,7 @@ def test_a_gateway_that_never_gets_ready_halts_the_roll_and_the_next_run_finishe
 
     assert finished.code == 0, finished.output[-6000:]
     assert versions(scenario) == dict.fromkeys(scenario.gateways, TO_VERSION)
-    assert serving(scenario.lab)["containers"]["gw1"] == after["gw1"], "gw1 was done and is not done again"
+    assert serving(scenario.lab)["members"]["gw1"] == after["gw1"], "gw1 was done and is not done again"
     reading = load.stop()
     assert check_clean(reading, load.drained(reading["answered"])) == []
 

@@ -26,7 +26,7 @@ from engine import fail, say
 from lab import Lab
 from load import Load, check_clean
 from scenario import serving
-from settings import COMPONENTS, GATEWAYS, ROOT, TO_VERSION, LabError, Settings
+from settings import ROOT, TO_VERSION, LabError, Settings
 
 OUT = ROOT / "build" / "demo"
 
@@ -92,7 +92,7 @@ class Demo:
 
     def _write_inventory(self) -> None:
         lab = self.lab
-        content = inventory.build(lab.settings, {component: lab.repository(component) for component in COMPONENTS})
+        content = inventory.build(lab)
         content["all"]["vars"].update(
             tyk_report_dir=str(OUT), tyk_journal_dir=str(OUT / "journal"), tyk_backup_dir=str(OUT / "backups")
         )
@@ -127,7 +127,7 @@ class Demo:
             wrong.append(f"the report says '{report.get('result')}'")
         if any(gateway.get("to") != TO_VERSION for gateway in report.get("gateways", [])) or len(
             report.get("gateways", [])
-        ) != len(GATEWAYS):
+        ) != len(self.lab.settings.gateways):
             wrong.append(f"not every gateway was observed at {TO_VERSION}")
         if "traffic" not in report or "analytics" not in report:
             wrong.append("the report lacks the meters")
@@ -148,7 +148,7 @@ class Demo:
         touched = {"control_plane", "switch", "pump", "gateways"} & set(stages)
         if "prepare" not in stages or touched:
             wrong.append(f"the run was not stopped in prepare: stages {stages}")
-        for what in ("containers", "definitions"):
+        for what in ("members", "definitions"):
             if before[what] != after[what]:
                 wrong.append(f"the {what} that serve have changed")
         return wrong

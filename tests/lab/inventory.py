@@ -7,28 +7,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from fleet import LOCAL
 from seed import AUTH, HEADER
-from settings import (
-    DASHBOARD_TOKEN,
-    GATEWAY_SECRET,
-    GATEWAYS,
-    GOOD_KEY,
-    LAB,
-    PUMP_TO,
-    TO_VERSION,
-    Settings,
-)
+from settings import DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY, LAB, PUMP_TO, TO_VERSION
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 
-def build(settings: Settings, repositories: dict[str, str]) -> dict[str, Any]:
-    """``repositories``: image name without tag of gateway, compiler and pump as the lab uses them."""
+def build(lab: Lab) -> dict[str, Any]:
+    """Shared variables as a user's group_vars would have them; what differs by deployment comes from the fleets."""
+    settings = lab.settings
     directory = settings.directory
     variables: dict[str, Any] = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         "tyk_target_version": TO_VERSION,
         "tyk_pump_version": PUMP_TO,
         "tyk_control_plane_driver": "manual",
@@ -64,7 +58,7 @@ def build(settings: Settings, repositories: dict[str, str]) -> dict[str, Any]:
             },
         ],
         "tyk_build_host": "localhost",
-        "tyk_compiler_image": repositories["compiler"],
+        "tyk_compiler_image": lab.repository("compiler"),
         "tyk_bundle_store": {"kind": "http", "url": f"{settings.local('bundles')}/bundles/"},
         "tyk_bundle_fetch_url": "http://bundles/bundles/",
         "tyk_waves": [1, "100%"],
@@ -75,27 +69,16 @@ def build(settings: Settings, repositories: dict[str, str]) -> dict[str, Any]:
         "tyk_report_dir": str(directory / "report"),
     }
     gateways = {
-        name: {
-            "tyk_gateway_url": settings.local(name),
-            "gateway_deployment": "docker",
-            "gateway_container": settings.container(name),
-            "gateway_image": repositories["gateway"],
-            "gateway_lb_server": name,
-        }
-        for name in GATEWAYS
-    }
-    pump = {
-        "pump_deployment": "docker",
-        "pump_container": settings.container("pump"),
-        "pump_image": repositories["pump"],
+        name: {"tyk_gateway_url": settings.local(name), "gateway_lb_server": name, **lab.fleet(name).variables(name)}
+        for name in settings.gateways
     }
     return {
         "all": {
             "vars": variables,
             "children": {
                 "tyk_gateways": {"hosts": gateways},
-                "tyk_pumps": {"hosts": {"pump1": pump}},
-                "tyk_control_plane": {"hosts": {"dashboard1": {}}},
+                "tyk_pumps": {"hosts": {"pump1": lab.fleet("pump").variables("pump")}},
+                "tyk_control_plane": {"hosts": {"dashboard1": dict(LOCAL)}},
             },
         }
     }

@@ -17,6 +17,7 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -28,12 +29,12 @@ import requests
 import seed
 from builder import Builder
 from engine import Container, DockerEngine, Site, fail, locked, say, wait_for
+from fleet import ContainerFleet, Fleet
 from settings import (
     COMPONENTS,
     DASHBOARD_TOKEN,
     FROM_VERSION,
     GATEWAY_SECRET,
-    GATEWAYS,
     GROUP_ID,
     LAB,
     ORG_ID,
@@ -74,6 +75,17 @@ class Lab:
     @cached_property
     def stand_ins(self) -> StandIns:
         return StandIns(self.builder)
+
+    @cached_property
+    def fleets(self) -> dict[str, Fleet]:
+        """How gateways and pump are deployed in this lab → what puts them there."""
+        makers: dict[str, Callable[[Lab], Fleet]] = {"docker": ContainerFleet}
+        return {
+            kind: makers[kind](self) for kind in sorted({self.settings.deployment(role) for role in self.settings.members})
+        }
+
+    def fleet(self, role: str) -> Fleet:
+        return self.fleets[self.settings.deployment(role)]
 
     # --- images --------------------------------------------------------------------------------------------------
 
@@ -201,28 +213,7 @@ class Lab:
                 publish={3000: "dashboard", 3001: "meter", 9090: "rpc"},
                 mounts={volume("data"): "/data"},
             )
-        if role == "pump":
-            return Container(
-                role,
-                self.ref("pump", PUMP_FROM),
-                environment={"TYK_PMP_PURGEDELAY": "2", "LAB_SITE": settings.name},
-                publish={8083: "pump"},
-                mounts={str(settings.directory / "pump.conf"): "/opt/tyk-pump/pump.conf:ro"},
-                labels={"com.example.team": "platform"},
-                restart="unless-stopped",
-                keeps_image=True,
-            )
-        return Container(
-            role,
-            self.ref("gateway", FROM_VERSION),
-            environment={"TYK_GW_DBAPPCONFOPTIONS_NODEISSEGMENTED": "false", "TZ": "UTC", "LAB_SITE": settings.name},
-            publish={8080: role},
-            mounts={str(settings.directory / "tyk.conf"): "/opt/tyk-gateway/tyk.conf:ro"},
-            labels={"com.example.team": "platform", "com.example.member": role},
-            restart="unless-stopped",
-            stop_timeout=45,
-            keeps_image=True,
-        )
+        raise LabError(f"The lab has no part called {role!r}.")
 
     def _ensure(self, role: str, images: dict[str, str]) -> bool:
         return self.site.ensure_container(self._container(role, images))[1]
@@ -230,7 +221,7 @@ class Lab:
     # --- files ---------------------------------------------------------------------------------------------------
 
     def _haproxy_config(self) -> str:
-        servers = [f"  server {name} {self.settings.address(name)}:8080 check" for name in GATEWAYS]
+        servers = [f"  server {name} {self.settings.address(name)}:8080 check" for name in self.settings.gateways]
         return (LAB / "images" / "haproxy.cfg").read_text().replace("@SERVERS@", "\n".join(servers))
 
     def _write_files(self) -> None:
@@ -247,8 +238,7 @@ class Lab:
 
     def _write_description(self) -> None:
         settings = self.settings
-        repositories = {component: self.repository(component) for component in COMPONENTS}
-        inventory.write(settings.directory / "inventory.yml", inventory.build(settings, repositories))
+        inventory.write(settings.directory / "inventory.yml", inventory.build(self))
         description = {
             "name": settings.name,
             "port_base": settings.port_base,
@@ -338,12 +328,12 @@ class Lab:
         return ""
 
     def _wait_ready(self) -> None:
-        for name in GATEWAYS:
+        for name in self.settings.gateways:
             try:
                 wait_for(f"{name}: redis and rpc", lambda name=name: self._hello(name), timeout=90)
             except LabError as error:
-                raise LabError(f"{error}\nIts log ends with:\n{self.site.logs(name)}") from error
-        for what in (*GATEWAYS, "entry"):
+                raise LabError(f"{error}\nIts log ends with:\n{self.fleet(name).logs(name)}") from error
+        for what in (*self.settings.gateways, "entry"):
             self._wait_answers(what)
         wait_for("haproxy: all gateways up", self._haproxy_up, timeout=30)
         self._wait("pump", f"{self.settings.local('pump')}/health")
@@ -367,7 +357,7 @@ class Lab:
 
     def _haproxy_up(self) -> bool:
         lines = [line.split(",") for line in self.haproxy("show stat").splitlines() if line.startswith("gateways,gw")]
-        return len(lines) == len(GATEWAYS) and all(line[17] == "UP" for line in lines)
+        return len(lines) == len(self.settings.gateways) and all(line[17] == "UP" for line in lines)
 
     # --- what the command line calls -------------------------------------------------------------------------------
 
@@ -383,6 +373,8 @@ class Lab:
         self._write_files()
         self.site.ensure_network()
         images = self._prepare_images()
+        for fleet in self.fleets.values():
+            fleet.prepare()
         for role in ("redis", "bundles", "upstream", "controlplane"):
             self._ensure(role, images)
         bundles = self._initial_bundles()
@@ -391,11 +383,12 @@ class Lab:
         self._upload_bundles(bundles)
         if set(self.dashboard_apis()) != {api.id for api in seed.APIS}:
             self._seed()
-        fresh = [role for role in (*GATEWAYS, "pump", "haproxy") if self._ensure(role, images)]
+        fresh = [role for role in self.settings.members if self.fleet(role).ensure(role)]
+        self._ensure("haproxy", images)
         self._write_description()
         say("waiting until every API answers right")
         self._wait_ready()
-        for role in set(fresh) & set(GATEWAYS):
+        for role in set(fresh) & set(self.settings.gateways):
             self._reload(role)
 
     def exists(self) -> bool:
@@ -407,11 +400,11 @@ class Lab:
         if not DockerEngine.answers():
             return False
         running = {container.name: container for container in self.site.containers()}
-        expected = {self.settings.container(role) for role in (*KEPT_ON_RESET, *GATEWAYS, "pump")}
+        expected = {self.settings.container(role) for role in (*KEPT_ON_RESET, *self.settings.members)}
+        expected |= {name for fleet in self.fleets.values() for name in fleet.helpers()}
         if set(running) != expected or any(container.status != "running" for container in running.values()):
             return False
-        first = {name: self.ref("gateway", FROM_VERSION) for name in GATEWAYS} | {"pump": self.ref("pump", PUMP_FROM)}
-        if any(running[self.settings.container(role)].attrs["Config"]["Image"] != ref for role, ref in first.items()):
+        if not all(self.fleet(role).version_is_first(role) for role in self.settings.members):
             return False
         used = {api_id: _bundle_of(item) for api_id, item in self.dashboard_apis().items()}
         return used == {api.id: api.bundle for api in seed.APIS}
@@ -421,6 +414,9 @@ class Lab:
         with locked(f"lab-{self.settings.name}"):
             say("taking the lab back to its first version")
             keep = {self.settings.container(role) for role in KEPT_ON_RESET}
+            keep |= {name for fleet in self.fleets.values() for name in fleet.helpers()}
+            for fleet in self.fleets.values():
+                fleet.forget()
             self.site.remove_containers(keep=lambda container: container.name in keep)
             self._forget()
             self._up()

@@ -16,7 +16,7 @@ import inventory
 from checks import BIN, environment
 from engine import locked
 from lab import Lab
-from settings import COMPONENTS, GATEWAYS, ROOT, Settings
+from settings import ROOT, Settings
 
 
 def lab_at_first_version() -> Lab:
@@ -31,13 +31,9 @@ def lab_at_first_version() -> Lab:
 
 
 def serving(lab: Lab) -> dict[str, Any]:
-    """What serves: the very containers, and the definitions they were given."""
-    containers = {}
-    for role in (*GATEWAYS, "pump"):
-        found = lab.client.containers.get(lab.settings.container(role))
-        state = found.attrs["State"]
-        containers[role] = [found.id, found.attrs["Image"], state["StartedAt"], found.attrs["RestartCount"]]
-    return {"containers": containers, "definitions": lab.dashboard_apis()}
+    """What serves: the very processes, and the definitions they were given."""
+    members = {role: lab.fleet(role).identity(role) for role in lab.settings.members}
+    return {"members": members, "definitions": lab.dashboard_apis()}
 
 
 @dataclass
@@ -68,7 +64,7 @@ class Scenario:
     def __init__(self, lab: Lab, directory: Path) -> None:
         self.lab = lab
         self.directory = directory
-        self.inventory = inventory.build(lab.settings, {name: lab.repository(name) for name in COMPONENTS})
+        self.inventory = inventory.build(lab)
         self.variables.update(
             tyk_report_dir=str(directory / "report"),
             tyk_journal_dir=str(directory / "journal"),

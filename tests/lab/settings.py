@@ -17,7 +17,15 @@ FROM_VERSION = "5.3.0"
 TO_VERSION = "5.8.9"
 PUMP_FROM = "1.9.0"
 PUMP_TO = "1.12.0"
-GATEWAYS = ("gw1", "gw2", "gw3")
+
+# Who stands where in each lab: container, service of a Compose project, or Linux host with real apt (deb) or dnf (rpm).
+TARGETS: dict[str, dict[str, str]] = {
+    "docker": {"gw1": "docker", "gw2": "docker", "gw3": "docker", "pump": "docker"},
+    "linux": {"gw1": "deb", "gw2": "rpm", "gw3": "deb", "pump": "deb"},
+    "compose": {"gw1": "compose", "gw2": "compose", "gw3": "compose", "pump": "compose"},
+    "mixed": {"gw1": "docker", "gw2": "docker", "gw3": "deb", "gw4": "rpm", "pump": "docker"},
+}
+PORT_BASES = {"docker": 18000, "linux": 27000, "compose": 28000, "mixed": 29000}
 
 GATEWAY_SECRET = "lab-gateway-secret"
 DASHBOARD_TOKEN = "lab-dashboard-token"
@@ -43,10 +51,17 @@ STAND_IN = {
 
 # Offset from the port base → what listens there. Everything is published on 127.0.0.1 only.
 PORTS = {
+    "ssh-gw1": 61,
+    "ssh-gw2": 62,
+    "ssh-gw3": 63,
+    "ssh-gw4": 64,
+    "ssh-pump": 65,
     "entry": 80,
     "gw1": 81,
     "gw2": 82,
     "gw3": 83,
+    "gw4": 84,
+    "packages": 89,
     "dashboard": 90,
     "meter": 91,
     "rpc": 92,
@@ -67,9 +82,11 @@ ADDRESSES = {
     "haproxy": 13,
     "upstream": 14,
     "controlplane": 15,
+    "packages": 16,
     "gw1": 21,
     "gw2": 22,
     "gw3": 23,
+    "gw4": 24,
     "pump": 30,
 }
 
@@ -90,6 +107,7 @@ class Settings:
     port_base: int = 18000
     directory: Path = field(default_factory=lambda: ROOT / "build" / "lab")
     wanted: tuple[tuple[str, str], ...] = tuple((component, "stand-in") for component in COMPONENTS)
+    target: str = "docker"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -100,13 +118,29 @@ class Settings:
             if choice not in ("stand-in", "tykio"):
                 raise LabError(f"LAB_IMAGES and LAB_{component.upper()} take 'stand-in' or 'tykio', not '{choice}'.")
             wanted.append((component, choice))
-        base = os.environ.get("LAB_PORT_BASE") or "18000"
+        target = os.environ.get("LAB_TARGET") or "docker"
+        if target not in TARGETS:
+            raise LabError(f"TARGET (LAB_TARGET) takes {', '.join(TARGETS)}, not '{target}'.")
+        base = os.environ.get("LAB_PORT_BASE") or str(PORT_BASES[target])
         if not base.isdigit() or not 1024 <= int(base) <= 65400:
             raise LabError(f"LAB_PORT_BASE must be a number from 1024 to 65400, not '{base}'.")
-        name = os.environ.get("LAB_NAME") or "tyk-lab"
+        name = os.environ.get("LAB_NAME") or ("tyk-lab" if target == "docker" else f"tyk-lab-{target}")
         default = ROOT / "build" / ("lab" if name == "tyk-lab" else name)
         directory = Path(os.environ.get("LAB_DIR") or default).resolve()
-        return cls(name=name, port_base=int(base), directory=directory, wanted=tuple(wanted))
+        return cls(name=name, port_base=int(base), directory=directory, wanted=tuple(wanted), target=target)
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        return tuple(role for role in TARGETS[self.target] if role != "pump")
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Everything that an upgrade replaces."""
+        return tuple(TARGETS[self.target])
+
+    def deployment(self, role: str) -> str:
+        """docker, compose, deb or rpm."""
+        return TARGETS[self.target][role]
 
     def port(self, what: str) -> int:
         return self.port_base + PORTS[what]
