@@ -27,20 +27,21 @@ def host_settings(hosts: List[str], hostvars: Mapping[str, Any], names: Mapping[
 def observed_state(hostvars: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, Any]:
     """The state that upgrade_plan takes.
 
-    seen: gateway_hosts, pump_hosts (names), container_fact (the variable container_info registered on each host),
+    seen: gateway_hosts, pump_hosts (names), facts (the variables that container_info and package_info registered on each host),
     gateways (of gateway_info), control_plane, apis, bundles (list of {item, ...bundle_info}), sources, compilers, findings.
     """
     gateway_hosts = list(seen.get("gateway_hosts") or [])
     pump_hosts = list(seen.get("pump_hosts") or [])
-    fact = str(seen["container_fact"])
-    containers = observation.containers_by_host(hostvars, gateway_hosts + pump_hosts, fact)
+    facts = [str(fact) for fact in seen["facts"]]
+    found = observation.found_by_host(hostvars, gateway_hosts + pump_hosts, facts)
     live = {str(entry["name"]): entry for entry in seen.get("gateways") or []}
     findings = list(seen.get("findings") or [])
     for host in gateway_hosts + pump_hosts:
-        findings.extend((hostvars[host].get(fact) or {}).get("findings") or [])
+        for fact in facts:
+            findings.extend((hostvars[host].get(fact) or {}).get("findings") or [])
     return {
-        "gateways": [observation.gateway(h, hostvars[h], live.get(h), containers.get(h)) for h in gateway_hosts],
-        "pumps": [observation.pump(h, hostvars[h], containers.get(h)) for h in pump_hosts],
+        "gateways": [observation.gateway(h, hostvars[h], live.get(h), found.get(h)) for h in gateway_hosts],
+        "pumps": [observation.pump(h, hostvars[h], found.get(h)) for h in pump_hosts],
         "control_plane": dict(seen.get("control_plane") or {}),
         "apis": list(seen.get("apis") or []),
         "bundles": [observation.bundle(str(entry.get("item")), entry) for entry in seen.get("bundles") or []],

@@ -17,44 +17,68 @@ def gateway(
     host: str,
     settings: Mapping[str, Any],
     live: Optional[Mapping[str, Any]],
-    container: Optional[Mapping[str, Any]],
+    found: Optional[Mapping[str, Any]],
 ) -> Dict[str, Any]:
-    """One gateway: settings are its inventory variables, live comes from gateway_info, container from container_info."""
+    """One gateway: settings are its inventory variables, live comes from gateway_info, found from container_info or package_info."""
     live = live or {}
-    container = container or {}
+    found = found or {}
+    deployment = str(settings.get("gateway_deployment") or "docker")
+    packaged = deployment == "package"
+    container: Mapping[str, Any] = {} if packaged else found
     repository = str(container.get("repository") or "")
     return {
         "host": host,
-        "deployment": str(settings.get("gateway_deployment") or "docker"),
+        "deployment": deployment,
         "version": live.get("version"),
-        "edition": str(container.get("edition") or "ce"),
-        "os": str(container.get("os") or "linux"),
-        "arch": str(container.get("arch") or "amd64"),
+        "edition": str(found.get("edition") or "ce"),
+        "os": str(found.get("os") or "linux"),
+        "arch": str(found.get("arch") or "amd64"),
         "ready": not live.get("waiting_for") and bool(live.get("reachable")),
         "reachable": bool(live.get("reachable")),
-        "container": str(settings.get("gateway_container") or ""),
+        "container": container_name(settings, "gateway"),
         "repository": repository,
         "tag": str(container.get("tag") or ""),
         "image_id": str(container.get("image_id") or ""),
-        "target_repository": str(settings.get("gateway_image") or repository),
+        "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
+        "package": str(found.get("name") or "") if packaged else "",
     }
 
 
-def pump(host: str, settings: Mapping[str, Any], container: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """One pump. Its version is its image tag: a pump has no endpoint that tells it."""
-    container = container or {}
-    repository = str(container.get("repository") or "")
-    tag = str(container.get("tag") or "")
+def pump(host: str, settings: Mapping[str, Any], found: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    """One pump. Its version is its image tag or its package's version: a pump has no endpoint that tells it."""
+    found = found or {}
+    deployment = str(settings.get("pump_deployment") or "docker")
+    if deployment == "package":
+        return {
+            "host": host,
+            "deployment": deployment,
+            "version": found.get("running_version") or found.get("version"),
+            "running": bool((found.get("unit") or {}).get("main_pid")),
+            "package": str(found.get("name") or ""),
+        }
+    repository = str(found.get("repository") or "")
+    tag = str(found.get("tag") or "")
     return {
         "host": host,
-        "deployment": str(settings.get("pump_deployment") or "docker"),
+        "deployment": deployment,
         "version": tag[1:] if tag.startswith("v") else (tag or None),
         "repository": repository,
         "tag": tag,
-        "container": str(settings.get("pump_container") or ""),
-        "running": bool(container.get("running")),
+        "container": container_name(settings, "pump"),
+        "running": bool(found.get("running")),
         "target_repository": str(settings.get("pump_image") or repository),
+        "package": "",
     }
+
+
+def container_name(settings: Mapping[str, Any], component: str) -> str:
+    """The container of a host: the one named, or the one that Compose makes of the service named."""
+    named = settings.get(f"{component}_container")
+    if named:
+        return str(named)
+    compose = settings.get(f"{component}_compose") or {}
+    project, service = compose.get("project"), compose.get("service")
+    return f"{project}-{service}-1" if project and service else ""
 
 
 def bundle(name: str, info: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -71,12 +95,13 @@ def bundle(name: str, info: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     }
 
 
-def containers_by_host(hostvars: Mapping[str, Mapping[str, Any]], hosts: List[str], fact: str) -> Dict[str, Any]:
-    """What container_info registered under `fact` on each host: its first container, or nothing."""
-    found: Dict[str, Any] = {}
+def found_by_host(hostvars: Mapping[str, Mapping[str, Any]], hosts: List[str], facts: List[str]) -> Dict[str, Any]:
+    """What was registered under `facts` on each host: the package of package_info or the first container of container_info."""
+    result: Dict[str, Any] = {}
     for host in hosts:
-        registered = (hostvars[host].get(fact) or {}) if host in hostvars else {}
-        containers = registered.get("containers") or []
-        if containers and containers[0].get("found"):
-            found[host] = containers[0]
-    return found
+        for fact in facts:
+            registered = (hostvars[host].get(fact) or {}) if host in hostvars else {}
+            seen = registered.get("package") or next(iter(registered.get("containers") or []), {})
+            if seen.get("found"):
+                result[host] = seen
+    return result

@@ -45,7 +45,8 @@ def builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]) -> List[Dict[str, Any]]:
     """What plugin_verify takes: per gateway version, all the builds that such a gateway will hold at once.
 
-    compiled: the builds as plugin_compile returned them (version, file, path); images: gateway image by version.
+    compiled: the builds as plugin_compile returned them (version, file, path); images: gateway image by version. A
+    version that runs from packages only has no image: its hosts load the bundle with their own gateway's binary.
     """
     symbols: Dict[str, List[str]] = {}
     for bundle in plan.get("bundles") or []:
@@ -55,7 +56,7 @@ def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], 
     for build in compiled:
         wanted_symbols = sorted(set(symbols.get(str(build["file"])) or []))
         files.setdefault(str(build["version"]), []).append({"path": build["path"], "symbols": wanted_symbols})
-    return [{"image": images[version], "files": files[version]} for version in sorted(files)]
+    return [{"image": images[version], "files": files[version]} for version in sorted(files) if images.get(version)]
 
 
 def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
@@ -74,8 +75,9 @@ def gateway_images(plan: Mapping[str, Any]) -> Dict[str, str]:
     """The gateway image of each version in the plan: what runs, and what is going to run."""
     images: Dict[str, str] = {}
     for gateway in plan.get("gateways") or []:
-        images[str(gateway["from"])] = str(gateway["image_from"])
-        images[str(gateway["to"])] = str(gateway["image_to"])
+        if gateway["image_from"]:
+            images[str(gateway["from"])] = str(gateway["image_from"])
+            images[str(gateway["to"])] = str(gateway["image_to"])
     return images
 
 

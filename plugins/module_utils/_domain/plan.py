@@ -257,10 +257,12 @@ def _pumps(state: State, wanted: Wanted) -> Tuple[PumpStep, ...]:
         steps.append(
             PumpStep(
                 host=pump.host,
+                deployment=pump.deployment,
                 before=pump.version,
                 to=pump.version if stays else str(wanted.pump_version),
                 image_from=image,
                 image_to=image if wanted.pump_version is None or stays else _target_image(pump, wanted.pump_version),
+                package=pump.package,
                 action=NOTHING if stays else REPLACE,
             )
         )
@@ -281,6 +283,7 @@ def _gateways(state: State, wanted: Wanted) -> Tuple[GatewayStep, ...]:
                 to=str(wanted.version),
                 image_from=image,
                 image_to=image if stays else _target_image(gateway, wanted.version),
+                package=gateway.package,
                 action=NOTHING if stays else REPLACE,
                 ready=gateway.ready,
             )

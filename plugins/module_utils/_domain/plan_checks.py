@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import backup_readable
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
@@ -23,7 +23,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 #: From here on the Dashboard keeps OAS definitions in another form and gateways read plugins of OAS APIs as lists.
 OAS_MIGRATION = Version(5, 3, 0)
 
-ENGINE_DEPLOYMENTS = ("docker",)
+#: What is replaced as a container, and what as a Linux package.
+CONTAINERS = ("docker", "compose")
+PACKAGES = ("package",)
+
+#: What is wrong with the wishes themselves comes first: other findings often only follow from it.
+_CAUSES = ("version-not-string", "version-unknown", "version-lower", "setting-invalid")
 
 _WEIGHT = {"error": 0, "warning": 1, "info": 2}
 
@@ -154,23 +159,25 @@ def _replaceable(state: State, wanted: Wanted, versions: Dict[str, Optional[Vers
     findings = []
     for gateway in _by_host(state.gateways):
         if versions[gateway.host] not in (None, wanted.version):
-            findings.extend(
-                _engine(gateway.host, "gateway", gateway.deployment, gateway.container, gateway.target_repository)
-            )
+            findings.extend(_deployed(gateway, "gateway"))
     for pump in sorted(state.pumps, key=lambda pump: natural(pump.host)):
         if wanted.pump_version is not None and read_version(pump.version) != wanted.pump_version:
-            findings.extend(_engine(pump.host, "pump", pump.deployment, pump.container, pump.target_repository))
+            findings.extend(_deployed(pump, "pump"))
     return findings
 
 
-def _engine(host: str, kind: str, deployment: str, container: str, repository: str) -> List[Finding]:
-    if deployment not in ENGINE_DEPLOYMENTS:
+def _deployed(unit: Union[Gateway, Pump], kind: str) -> List[Finding]:
+    host, deployment, container, repository = unit.host, unit.deployment, unit.container, unit.target_repository
+    if deployment in PACKAGES:
+        return [] if unit.package else [_no_package(host, kind)]
+    if deployment not in CONTAINERS:
         return [
             error(
                 "driver-unsupported",
                 host,
-                f"The {kind} on {host} is deployed by {deployment!r}; this release replaces Docker containers only.",
-                f"Set {kind}_deployment to docker where that is true, or leave {host} out of this upgrade.",
+                f"The {kind} on {host} is deployed by {deployment!r}; this release replaces containers (docker, "
+                "compose) and Linux packages (package).",
+                f"Set {kind}_deployment to one of these where that is true, or leave {host} out of this upgrade.",
             )
         ]
     if not container:
@@ -192,6 +199,15 @@ def _engine(host: str, kind: str, deployment: str, container: str, repository: s
             )
         ]
     return []
+
+
+def _no_package(host: str, kind: str) -> Finding:
+    return error(
+        "package-missing",
+        host,
+        f"No installed package is known to be the {kind} on {host}.",
+        f"Correct {kind}_package, or install the package.",
+    )
 
 
 def _control_plane(state: State, wanted: Wanted) -> List[Finding]:
@@ -312,7 +328,7 @@ def _by_host(gateways: Sequence[Gateway]) -> List[Gateway]:
 
 
 def merge(given: Sequence[Finding], own: Sequence[Finding]) -> Tuple[Finding, ...]:
-    """Each thing once, errors first.
+    """Each thing once, errors first, and among them what is wrong with the wishes.
 
     What an info module said about a subject it knows better: the plan does not say it again in other words, unless the
     plan takes it more seriously.
@@ -325,6 +341,12 @@ def merge(given: Sequence[Finding], own: Sequence[Finding]) -> Tuple[Finding, ..
     return tuple(
         sorted(
             dict.fromkeys([*given, *new]),
-            key=lambda each: (_WEIGHT[each.severity.value], each.code, natural(each.subject), each.message),
+            key=lambda each: (
+                _WEIGHT[each.severity.value],
+                each.code not in _CAUSES,
+                each.code,
+                natural(each.subject),
+                each.message,
+            ),
         )
     )

@@ -154,19 +154,21 @@ class ControlPlaneStep(Part):
 
 @dataclass(frozen=True)
 class PumpStep(Part):
-    """One pump, whether it is replaced or not."""
+    """One pump, whether it is replaced or not. It has images or a package."""
 
     host: str
+    deployment: str
     before: Optional[str]
     to: Optional[str]
     image_from: str
     image_to: str
+    package: str
     action: str
 
 
 @dataclass(frozen=True)
 class GatewayStep(Part):
-    """One gateway, whether it is replaced or not."""
+    """One gateway, whether it is replaced or not. It has images or a package."""
 
     host: str
     deployment: str
@@ -174,6 +176,7 @@ class GatewayStep(Part):
     to: str
     image_from: str
     image_to: str
+    package: str
     action: str
     ready: bool
 

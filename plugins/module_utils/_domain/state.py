@@ -17,7 +17,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 
 @dataclass(frozen=True)
 class Gateway:
-    """One gateway instance. version is what the running process says; None when it did not say."""
+    """One gateway instance. version is what the running process says; None when it did not say.
+
+    Container, repository, tag and image_id are those of a container; package is the name of a Linux package.
+    """
 
     host: str
     deployment: str = "docker"
@@ -32,6 +35,7 @@ class Gateway:
     tag: str = ""
     image_id: str = ""
     target_repository: str = ""
+    package: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Gateway:
@@ -51,6 +55,7 @@ class Gateway:
             tag=_text(data, "tag"),
             image_id=_text(data, "image_id"),
             target_repository=_text(data, "target_repository") or repository,
+            package=_text(data, "package"),
         )
 
     def to_dict(self) -> Dict[str, Any]:
@@ -65,7 +70,7 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Pump:
-    """One pump. It has no endpoint that tells its version: the tag of its image does."""
+    """One pump. It has no endpoint that tells its version: the tag of its image or its package does."""
 
     host: str
     deployment: str = "docker"
@@ -75,6 +80,7 @@ class Pump:
     container: str = ""
     running: bool = False
     target_repository: str = ""
+    package: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Pump:
@@ -89,6 +95,7 @@ class Pump:
             container=_text(data, "container"),
             running=_flag(data, "running"),
             target_repository=_text(data, "target_repository") or repository,
+            package=_text(data, "package"),
         )
 
     def to_dict(self) -> Dict[str, Any]:

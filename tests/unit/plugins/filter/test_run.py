@@ -50,7 +50,7 @@ def test_observed_state_keeps_a_host_that_could_not_be_seen():
         {
             "gateway_hosts": ["gw1", "gw2"],
             "pump_hosts": ["pump1"],
-            "container_fact": "seen",
+            "facts": ["seen"],
             "gateways": [{"name": "gw1", "reachable": True, "version": "5.3.0", "waiting_for": []}],
             "bundles": [{"item": "b.zip", "manifest": {"file_list": []}}],
             "findings": [{"code": "drift"}],

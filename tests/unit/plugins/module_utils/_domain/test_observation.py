@@ -61,4 +61,42 @@ def test_only_containers_that_were_found_are_taken():
         "gw3": {"seen": {"unreachable": True}},
         "gw4": {},
     }
-    assert observation.containers_by_host(hostvars, ["gw1", "gw2", "gw3", "gw4"], "seen") == {"gw1": CONTAINER}
+    assert observation.found_by_host(hostvars, ["gw1", "gw2", "gw3", "gw4"], ["seen"]) == {"gw1": CONTAINER}
+
+
+PACKAGE = {
+    "found": True,
+    "name": "tyk-gateway-ee",
+    "version": "5.3.0",
+    "running_version": "5.2.0",
+    "edition": "ee",
+    "os": "linux",
+    "arch": "arm64",
+    "unit": {"main_pid": 42},
+}
+
+
+def test_a_gateway_from_a_package_has_no_image():
+    seen = observation.gateway("gw1", {"gateway_deployment": "package", "gateway_image": "x"}, LIVE, PACKAGE)
+    assert (seen["package"], seen["edition"], seen["arch"], seen["version"]) == ("tyk-gateway-ee", "ee", "arm64", "5.3.0")
+    assert (seen["repository"], seen["target_repository"]) == ("", "")
+
+
+def test_a_pump_from_a_package_has_the_version_of_the_process_and_not_of_the_disk():
+    seen = observation.pump("p", {"pump_deployment": "package"}, PACKAGE)
+    assert (seen["version"], seen["running"], seen["package"]) == ("5.2.0", True, "tyk-gateway-ee")
+    stopped = dict(PACKAGE, running_version=None, unit={"main_pid": 0})
+    seen = observation.pump("p", {"pump_deployment": "package"}, stopped)
+    assert (seen["version"], seen["running"]) == ("5.3.0", False)
+
+
+def test_a_compose_service_has_the_container_that_compose_names():
+    compose = {"project": "tyk", "service": "gateway"}
+    assert observation.container_name({"gateway_compose": compose}, "gateway") == "tyk-gateway-1"
+    assert observation.container_name({"gateway_compose": compose, "gateway_container": "own"}, "gateway") == "own"
+    assert observation.container_name({}, "gateway") == ""
+
+
+def test_a_package_is_found_like_a_container():
+    hostvars = {"gw1": {"a": {"skipped": True}, "b": {"package": PACKAGE}}, "gw2": {"a": {"containers": [CONTAINER]}, "b": {}}}
+    assert observation.found_by_host(hostvars, ["gw1", "gw2"], ["a", "b"]) == {"gw1": PACKAGE, "gw2": CONTAINER}

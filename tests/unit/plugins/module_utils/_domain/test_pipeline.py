@@ -53,6 +53,11 @@ def test_all_builds_of_one_version_are_loaded_together():
     assert checks[0]["files"][0] == {"path": "/out/t1/A_v5.3.0_linux_amd64.so", "symbols": ["Add"]}
 
 
+def test_a_version_that_runs_from_packages_only_is_loaded_on_its_hosts():
+    packaged = [dict(gateway, image_from="", image_to="") for gateway in PLAN["gateways"]]
+    assert pipeline.load_checks(PLAN, COMPILED, pipeline.gateway_images(dict(PLAN, gateways=packaged))) == []
+
+
 def test_a_bundle_takes_its_own_build_of_a_plugin_that_two_bundles_hold():
     files = pipeline.bundle_files({"name": "two.zip"}, PLAN, COMPILED)
     assert [entry["path"] for entry in files] == ["/out/t2/A_v5.3.0_linux_amd64.so", "/out/t2/B_v5.3.0_linux_amd64.so"]

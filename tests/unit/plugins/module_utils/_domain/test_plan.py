@@ -56,6 +56,27 @@ def settle(state: Mapping[str, Any], **wanted: Any) -> State:
 # -- what moves
 
 
+def test_containers_and_packages_are_in_one_roll() -> None:
+    state = world()
+    state["gateways"][2].update(deployment="package", container="", repository="", tag="", target_repository="", package="tyk-gateway")
+    plan = make(state)
+    assert errors(plan) == []
+    assert sorted(host for batch in plan.batches for host in batch) == ["gw1", "gw2", "gw3"]
+    assert plan.batches[:2] == (("gw1",), ("gw3",)), "the canary of each kind of deployment comes first"
+    packaged = plan.gateways[2]
+    assert (packaged.deployment, packaged.package) == ("package", "tyk-gateway")
+    assert (packaged.image_from, packaged.image_to, packaged.action) == ("", "", "replace")
+    assert planning.build(settle(state), Wanted.from_dict(wishes())).empty
+
+
+def test_what_is_wrong_with_the_wishes_comes_before_what_follows_from_it() -> None:
+    state = world()
+    missing = {"code": "image-missing", "severity": "error", "subject": "x", "message": "m", "remedy": "r", "source": ""}
+    state["findings"] = [missing]
+    found = errors(make(state, version="5.8.99"))
+    assert found[0] == "version-unknown" and "image-missing" in found[1:]
+
+
 def test_the_whole_upgrade() -> None:
     plan = make(world())
     assert plan.findings == ()
@@ -66,10 +87,12 @@ def test_the_whole_upgrade() -> None:
     assert plan.gateways[0].image_to == "tykio/tyk-gateway:v5.8.9"
     assert plan.pumps[0].to_dict() == {
         "host": "pump1",
+        "deployment": "docker",
         "from": "1.9.0",
         "to": "1.12.0",
         "image_from": "tykio/tyk-pump-docker-pub:v1.9.0",
         "image_to": "tykio/tyk-pump-docker-pub:v1.12.0",
+        "package": "",
         "action": "replace",
     }
     assert plan.batches == (("gw1",), ("gw2",), ("gw3",))
@@ -272,6 +295,9 @@ REFUSALS: Dict[str, Any] = {
     "another control-plane driver": (
         lambda state: state["control_plane"].update(driver="tyk_cloud"), {}, "driver-unsupported",
         "tyk_control_plane_driver",
+    ),
+    "a package that is not installed": (
+        change_gateway(0, deployment="package", package=""), {}, "package-missing", "gw1",
     ),
     "another deployment": (change_gateway(0, deployment="helm"), {}, "driver-unsupported", "gw1"),
     "no container named": (change_gateway(0, container=""), {}, "setting-invalid", "gw1"),
