@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import join_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation, outcome, pipeline, probes
 
 
@@ -99,6 +100,21 @@ def bundles_in_service(plan: Mapping[str, Any], apis: List[Mapping[str, Any]]) -
     return pipeline.bundles_in_service(plan, apis)
 
 
+def container_name(settings: Mapping[str, Any], component: str) -> str:
+    """The container of a host's gateway or pump: the one named, or the one that Compose makes of the service named."""
+    return observation.container_name(settings, component)
+
+
+def package_settings(settings: Mapping[str, Any], component: str) -> Dict[str, Any]:
+    """The Linux package of a host's gateway or pump, as package_info takes it; what the inventory leaves out is as Tyk's packages have it."""
+    return observation.package_settings(settings, component)
+
+
+def joined_url(base: str, name: str) -> str:
+    """The address of a file in a store: the name joined to the path, a query kept."""
+    return join_url(base, name)
+
+
 def failure_message(result: Mapping[str, Any]) -> str:
     """What a failed task said, as one text."""
     return outcome.message(result)
@@ -120,11 +136,14 @@ class FilterModule:
             "bundles_in_service": bundles_in_service,
             "compile_builds": compile_builds,
             "compiler_images": compiler_images,
+            "container_name": container_name,
             "failure_findings": failure_findings,
             "failure_message": failure_message,
             "host_settings": host_settings,
+            "joined_url": joined_url,
             "load_checks": load_checks,
             "observed_state": observed_state,
+            "package_settings": package_settings,
             "plugin_sources": plugin_sources,
             "probe_targets": probe_targets,
             "wanted_plugins": wanted_plugins,

@@ -81,6 +81,47 @@ def container_name(settings: Mapping[str, Any], component: str) -> str:
     return f"{project}-{service}-1" if project and service else ""
 
 
+#: Where Tyk's own packages put things.
+PACKAGED: Dict[str, Dict[str, str]] = {
+    "gateway": {
+        "name": "tyk-gateway",
+        "unit": "tyk-gateway",
+        "config_file": "/opt/tyk-gateway/tyk.conf",
+        "binary": "/opt/tyk-gateway/tyk",
+        "middleware_path": "/opt/tyk-gateway/middleware",
+    },
+    "pump": {
+        "name": "tyk-pump",
+        "unit": "tyk-pump",
+        "config_file": "/opt/tyk-pump/pump.conf",
+        "binary": "/opt/tyk-pump/tyk-pump",
+        "middleware_path": "",
+    },
+}
+
+_PACKAGE_VARIABLES = {
+    "name": "package",
+    "unit": "unit",
+    "config_file": "config_file",
+    "binary": "binary",
+    "middleware_path": "middleware_path",
+    "file": "package_file",
+    "checksum": "package_checksum",
+    "return_file": "package_return_file",
+    "release_hold": "release_hold",
+}
+
+
+def package_settings(settings: Mapping[str, Any], component: str) -> Dict[str, Any]:
+    """The package of a host's gateway or pump, from its inventory variables."""
+    found: Dict[str, Any] = {"file": "", "checksum": "", "return_file": "", "release_hold": False, **PACKAGED[component]}
+    for key, variable in _PACKAGE_VARIABLES.items():
+        value = settings.get(f"{component}_{variable}")
+        if value not in (None, ""):
+            found[key] = value
+    return found
+
+
 def bundle(name: str, info: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     """One bundle that an API names, as bundle_info saw it in the store; info is None when it could not be had."""
     info = info or {}
