@@ -66,3 +66,15 @@ def test_a_probe_error_is_a_sentence_for_the_user():
     plugin = {"name": "P", "probe": {"api": "nope", "expect": {"headers": {"X": "1"}}}}
     with pytest.raises(AnsibleFilterError, match="names the API 'nope'"):
         run.probe_targets([plugin], [])
+
+
+def test_a_package_is_described_by_the_inventory_and_by_what_packages_are_like():
+    settings = run.package_settings({"gateway_package": "tyk-gateway-ee", "gateway_unit": "", "gateway_release_hold": True}, "gateway")
+    assert (settings["name"], settings["unit"], settings["release_hold"]) == ("tyk-gateway-ee", "tyk-gateway", True)
+    assert settings["middleware_path"] == "/opt/tyk-gateway/middleware"
+    assert run.package_settings({}, "pump")["config_file"] == "/opt/tyk-pump/pump.conf"
+
+
+def test_a_name_is_joined_to_a_path_and_the_query_is_kept():
+    assert run.joined_url("http://h/b/?sig=1", "a-1.zip") == "http://h/b/a-1.zip?sig=1"
+    assert run.joined_url("http://h/b", "a-1.zip") == "http://h/b/a-1.zip"
