@@ -165,6 +165,7 @@ class Dnf(PackageManager):
     def fetch(self, name: str, package_version: str, folder: str, installed: bool) -> Fetched:
         local = pick(self._packages(folder), name, package_version)
         said = Said(0)
+        arrival = os.path.join(folder, "partial")
         spec = local.path if local is not None else f"{name}-{package_version}"
         if not installed or local is None:
             verb = "reinstall" if installed else self._verb(name, package_version)
@@ -173,11 +174,14 @@ class Dnf(PackageManager):
                 "-y",
                 verb,
                 "--downloadonly",
-                f"--destdir={folder}",
+                f"--destdir={arrival}",
+                "--setopt=keepcache=1",  # else dnf itself removes them after its next transaction
                 *self._lifted(Hold(("versionlock", "exclude"))),
                 spec,
                 timeout=FETCH_TIMEOUT,
             )
+        for path in by_suffix(arrival, self.suffix):
+            os.replace(path, os.path.join(folder, os.path.basename(path)))
         files = self._packages(folder)
         package = pick(files, name, package_version)
         if package is None or (not installed and not said.ok):

@@ -477,11 +477,12 @@ class Replacement:
         unit = self.service.look()
         untouched = same and unit.running and unit.invocation == before["invocation"]
         if not untouched:
+            package = self._way_back(state, now)
             self.service.guard()
             self.service.stop(self.settings.stop_timeout)
             self.manager.wait_unlocked(max(self.subject.lock_timeout, 60))
             if not same or not self._files_whole():
-                self.manager.put_back(Fetched(self.subject.kept_folder, self.manager.read_file(state["kept"])), hold)
+                self.manager.put_back(Fetched(self.subject.kept_folder, package), hold)
                 self._read_back(before["package_version"])
         self._restore_files(state)
         self.manager.restore_hold(self.name, hold, before["package_version"], as_it_was=True)
@@ -490,6 +491,16 @@ class Replacement:
         if before["running"] and not untouched:
             self.service.start()
             self.service.settle(min(self.settings.settle, 6))
+
+    def _way_back(self, state: Dict[str, Any], now: Optional[Installed]) -> PackageFile:
+        """The package of before, fetched again if somebody removed it; known before anything is stopped."""
+        try:
+            return self.manager.read_file(state["kept"])
+        except ClientError:
+            version = state["before"]["package_version"]
+            same = now is not None and now.package_version == version
+            os.makedirs(self.subject.kept_folder, mode=0o755, exist_ok=True)
+            return self.manager.fetch(self.name, version, self.subject.kept_folder, installed=same).package
 
     def _files_whole(self) -> bool:
         """Whether an installation that was cut off has not yet touched the package's files."""

@@ -78,6 +78,8 @@ class Service:
         for line in said.output.splitlines():
             try:
                 entry = json.loads(line)
+                if "skipped" in str(entry.get("MESSAGE")):  # a condition that is not met: nothing was started
+                    continue
                 times.append(float(entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"]) / 1e6)
             except (ValueError, KeyError, TypeError):
                 continue
