@@ -70,6 +70,14 @@ def unknown_repository(scenario: Scenario) -> None:
         one["gateway_image"] = f"{scenario.lab.settings.registry}/tyk-lab/no-such-image"
 
 
+def no_room(scenario: Scenario) -> None:
+    """An image that the engine does not have yet, whatever other tests have pulled meanwhile, and room for none."""
+    scenario.variables["preflight_needed_bytes"] = 10**15
+    repository = scenario.lab.publish_unpulled()
+    for one in scenario.gateways.values():
+        one["gateway_image"] = repository
+
+
 def mismatching_compiler(scenario: Scenario) -> None:
     scenario.variables["tyk_compiler_images"] = {TO_VERSION: scenario.lab.publish_mismatch()}
 
@@ -96,7 +104,7 @@ CASES = {
         "bundle-slow", variables(tyk_bundle_fetch_url="http://bundles/slow/"), stage="prepare", says="5"
     ),
     "image tag missing": Case("image-missing", unknown_repository, says="no-such-image"),
-    "disk too small": Case("disk-small", variables(preflight_needed_bytes=10**15)),
+    "disk too small": Case("disk-small", no_room),
     "plugin not listed": Case("plugin-unlisted", unlisted, says="AuthPlugin"),
     "compiler does not match": Case("plugin-mismatch", mismatching_compiler, stage="prepare", says="package"),
 }
