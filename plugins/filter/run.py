@@ -115,6 +115,11 @@ def joined_url(base: str, name: str) -> str:
     return join_url(base, name)
 
 
+def pump_gap(seconds: Any, host: str, budget: Any) -> List[Dict[str, Any]]:
+    """What to say of a pump that was out for these seconds."""
+    return outcome.pump_gap(host, None if seconds in (None, "") else float(seconds), float(budget))
+
+
 def failure_message(result: Mapping[str, Any]) -> str:
     """What a failed task said, as one text."""
     return outcome.message(result)
@@ -146,5 +151,6 @@ class FilterModule:
             "package_settings": package_settings,
             "plugin_sources": plugin_sources,
             "probe_targets": probe_targets,
+            "pump_gap": pump_gap,
             "wanted_plugins": wanted_plugins,
         }

@@ -110,6 +110,7 @@ CODES: Dict[str, str] = {
     "cutover-unsupported": "Plugins cannot move between these two versions by any step that is supported here.",
     # pump
     "pump-backend": "The pump cannot log in to its back-end, or its backlog cannot be measured.",
+    "pump-out-long": "A pump was out for longer than analytics records are kept in Redis.",
     "pump-two": "More than one pump drains the same list.",
     "pump-unsupported-version": "This pump version is not supported.",
     # the run

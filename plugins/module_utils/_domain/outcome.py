@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a failed task said, as one sentence and its findings, whatever shape its result has."""
+"""What a task's result says: a failed one as one sentence and its findings, a pump's replacement by its time."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import warning
 
 
 def findings(result: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -15,6 +17,21 @@ def findings(result: Mapping[str, Any]) -> List[Dict[str, Any]]:
     for item in failed_items(result):
         found.extend(findings(item))
     return found
+
+
+def pump_gap(host: str, seconds: Optional[float], budget: float) -> List[Dict[str, Any]]:
+    """What to say of a pump that took nothing off the list for these seconds; nothing when it was back in time."""
+    if seconds is None or seconds <= budget:
+        return []
+    return [
+        warning(
+            "pump-out-long",
+            host,
+            f"The pump on {host} was out for {seconds:.0f} s; analytics records are kept for {budget:.0f} s, so some may be lost.",
+            "Compare the analytics of this time with the load balancer's count, and give the gateways a longer "
+            "analytics_config.storage_expiration_time before the next upgrade.",
+        ).to_dict()
+    ]
 
 
 def message(result: Mapping[str, Any]) -> str:

@@ -78,3 +78,8 @@ def test_a_package_is_described_by_the_inventory_and_by_what_packages_are_like()
 def test_a_name_is_joined_to_a_path_and_the_query_is_kept():
     assert run.joined_url("http://h/b/?sig=1", "a-1.zip") == "http://h/b/a-1.zip?sig=1"
     assert run.joined_url("http://h/b", "a-1.zip") == "http://h/b/a-1.zip"
+
+
+def test_a_pump_whose_time_nobody_measured_is_not_judged():
+    assert run.pump_gap(None, "pump1", 60) == [] and run.pump_gap("", "pump1", "60") == []
+    assert run.pump_gap("61", "pump1", "60")[0]["code"] == "pump-out-long"

@@ -37,3 +37,11 @@ def test_findings_of_items_are_found():
     assert outcome.findings(
         {"findings": [NOTE], "results": [{"failed": True, "findings": [BAD]}, {"findings": [BAD]}]}
     ) == [BAD]
+
+
+def test_a_pump_that_was_out_for_too_long_is_warned_about():
+    assert outcome.pump_gap("pump1", 12.4, 60) == []
+    assert outcome.pump_gap("pump1", None, 60) == []
+    warned = outcome.pump_gap("pump1", 75.2, 60)[0]
+    assert (warned["code"], warned["severity"], warned["subject"]) == ("pump-out-long", "warning", "pump1")
+    assert "75 s" in warned["message"] and "60 s" in warned["message"]
