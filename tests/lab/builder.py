@@ -21,10 +21,15 @@ from engine import install_packages, locked, run, say, tar_of
 from settings import LAB, LabError, cache_dir, digest
 
 SUITE = "bookworm"
+# What every Linux host of the lab has; no Python bindings of a package manager but those that come with dnf itself.
+HOST = ("ca-certificates", "dbus", "iproute2", "openssh-server", "procps", "python3", "sudo", "systemd", "systemd-sysv")
 PACKAGES = {
     "base": ["ca-certificates"],
     "services": ["ca-certificates", "redis-server", "nginx-light", "haproxy", "docker-registry"],
     "toolbox": ["ca-certificates", "gcc", "libc6-dev"],
+    "packager": ["apt-utils", "createrepo-c", "gpg", "gpg-agent", "rpm"],
+    "host-deb": [*HOST],
+    "host-rpm": [*HOST, "dnf", "dnf-plugins-core", "rpm"],
 }
 # One toolchain of each Go group that the lab's versions belong to.
 GO = {"5.3.0": "1.21.13", "5.8.9": "1.24.11"}

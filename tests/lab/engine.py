@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,7 @@ class Container:
     restart: str = "no"
     stop_timeout: int | None = None
     keeps_image: bool = False
+    systemd: bool = False  # a whole host with systemd as its first process, named after its role
 
     def digest(self) -> str:
         content = {key: value for key, value in self.__dict__.items() if key != "image" or not self.keeps_image}
@@ -287,10 +289,12 @@ class Site:
     def _create(self, wanted: Container) -> Any:
         settings, api = self.settings, self.client.api
         ports = {port: ("127.0.0.1", settings.port(name)) for port, name in wanted.publish.items()}
+        mounts = {**wanted.mounts, **(self._cgroup_mount() if wanted.systemd else {})}
         host = api.create_host_config(
             port_bindings=ports,
-            binds=[f"{source}:{target}" for source, target in wanted.mounts.items()],
+            binds=[f"{source}:{target}" for source, target in mounts.items()],
             restart_policy={"Name": wanted.restart},
+            **(self._systemd_options() if wanted.systemd else {}),
         )
         endpoint = EndpointConfig(
             version=api.api_version, aliases=[wanted.role], ipv4_address=settings.address(wanted.role)
@@ -305,6 +309,8 @@ class Site:
             "host_config": host,
             "networking_config": api.create_networking_config({settings.name: endpoint}),
         }
+        if wanted.systemd:
+            arguments.update(hostname=wanted.role, stop_signal="SIGRTMIN+3")
         if wanted.stop_timeout is not None:
             arguments["stop_timeout"] = wanted.stop_timeout
         made = api.create_container(**arguments)
@@ -314,6 +320,20 @@ class Site:
             api.remove_container(made["Id"], force=True)
             raise LabError(f"{settings.container(wanted.role)} does not start: {error.explanation}") from error
         return self.client.containers.get(made["Id"])
+
+    # systemd wants its cgroups writable and /run of its own; no capability beyond the engine's default.
+
+    @cached_property
+    def _unified(self) -> bool:
+        return str(self.client.info().get("CgroupVersion", "1")) == "2"
+
+    def _cgroup_mount(self) -> dict[str, str]:
+        folder = "/sys/fs/cgroup" if self._unified else "/sys/fs/cgroup/systemd"
+        return {folder: f"{folder}:rw"}
+
+    def _systemd_options(self) -> dict[str, Any]:
+        own = {"cgroupns": "private"} if self._unified else {}
+        return {"tmpfs": {"/run": "exec", "/run/lock": ""}, **own}
 
     def remove_containers(self, *, keep: Callable[[Any], bool] = lambda container: False) -> int:
         """Remove the lab's containers, kept old ones and left-over temporary ones included."""

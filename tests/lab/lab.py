@@ -30,6 +30,7 @@ import seed
 from builder import Builder
 from engine import Container, DockerEngine, Site, fail, locked, say, wait_for
 from fleet import ContainerFleet, Fleet
+from linux import LinuxFleet
 from settings import (
     COMPONENTS,
     DASHBOARD_TOKEN,
@@ -79,10 +80,10 @@ class Lab:
     @cached_property
     def fleets(self) -> dict[str, Fleet]:
         """How gateways and pump are deployed in this lab → what puts them there."""
-        makers: dict[str, Callable[[Lab], Fleet]] = {"docker": ContainerFleet}
-        return {
-            kind: makers[kind](self) for kind in sorted({self.settings.deployment(role) for role in self.settings.members})
-        }
+        makers: dict[str, Callable[[Lab], Fleet]] = {"docker": ContainerFleet, "deb": LinuxFleet, "rpm": LinuxFleet}
+        kinds = sorted({self.settings.deployment(role) for role in self.settings.members})
+        made = {maker: maker(self) for maker in {makers[kind] for kind in kinds}}
+        return {kind: made[makers[kind]] for kind in kinds}
 
     def fleet(self, role: str) -> Fleet:
         return self.fleets[self.settings.deployment(role)]
@@ -180,6 +181,12 @@ class Lab:
         """The compiler with the target's toolchain and another version of a shared package."""
         self._publish(self.stand_ins.mismatch(), self.mismatch_ref, keep=True)
         return self.mismatch_ref
+
+    def publish_unpulled(self) -> str:
+        """A repository whose target version the registry has and the engine has not."""
+        repository = f"{self.settings.registry}/{STAND_IN['gateway']}-unpulled"
+        self._publish(self.stand_ins.gateway(TO_VERSION), f"{repository}:v{TO_VERSION}", keep=False)
+        return repository
 
     # --- containers ----------------------------------------------------------------------------------------------
 
@@ -373,7 +380,7 @@ class Lab:
         self._write_files()
         self.site.ensure_network()
         images = self._prepare_images()
-        for fleet in self.fleets.values():
+        for fleet in set(self.fleets.values()):
             fleet.prepare()
         for role in ("redis", "bundles", "upstream", "controlplane"):
             self._ensure(role, images)
