@@ -22,10 +22,12 @@ PUMP_TO = "1.12.0"
 TARGETS: dict[str, dict[str, str]] = {
     "docker": {"gw1": "docker", "gw2": "docker", "gw3": "docker", "pump": "docker"},
     "linux": {"gw1": "deb", "gw2": "rpm", "gw3": "deb", "pump": "deb"},
+    "apt": {"gw1": "deb", "gw2": "deb", "pump": "deb"},
+    "dnf": {"gw1": "rpm", "gw2": "rpm", "pump": "rpm"},
     "compose": {"gw1": "compose", "gw2": "compose", "gw3": "compose", "pump": "compose"},
     "mixed": {"gw1": "docker", "gw2": "docker", "gw3": "deb", "gw4": "rpm", "pump": "docker"},
 }
-PORT_BASES = {"docker": 18000, "linux": 27000, "compose": 28000, "mixed": 29000}
+PORT_BASES = {"docker": 18000, "linux": 27000, "compose": 28000, "mixed": 29000, "apt": 33000, "dnf": 34000}
 
 GATEWAY_SECRET = "lab-gateway-secret"
 DASHBOARD_TOKEN = "lab-dashboard-token"
