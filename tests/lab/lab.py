@@ -28,6 +28,7 @@ import inventory
 import requests
 import seed
 from builder import Builder
+from compose import ComposeFleet
 from engine import Container, DockerEngine, Site, fail, locked, say, wait_for
 from fleet import ContainerFleet, Fleet
 from linux import LinuxFleet
@@ -80,7 +81,12 @@ class Lab:
     @cached_property
     def fleets(self) -> dict[str, Fleet]:
         """How gateways and pump are deployed in this lab → what puts them there."""
-        makers: dict[str, Callable[[Lab], Fleet]] = {"docker": ContainerFleet, "deb": LinuxFleet, "rpm": LinuxFleet}
+        makers: dict[str, Callable[[Lab], Fleet]] = {
+            "docker": ContainerFleet,
+            "compose": ComposeFleet,
+            "deb": LinuxFleet,
+            "rpm": LinuxFleet,
+        }
         kinds = sorted({self.settings.deployment(role) for role in self.settings.members})
         made = {maker: maker(self) for maker in {makers[kind] for kind in kinds}}
         return {kind: made[makers[kind]] for kind in kinds}

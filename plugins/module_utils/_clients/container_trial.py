@@ -48,7 +48,9 @@ def trial_body(body: Mapping[str, Any], env: Mapping[str, str], container_name: 
     trial["HostConfig"] = host_config
     kept = [entry for entry in body.get("Env") or [] if entry.split("=", 1)[0] not in env]
     trial["Env"] = kept + ["%s=%s" % item for item in sorted(env.items())]
-    trial["Labels"] = {**(body.get("Labels") or {}), TRIAL_LABEL: container_name}
+    # With its labels it would count as one more container of its Compose service.
+    labels = {key: one for key, one in (body.get("Labels") or {}).items() if not key.startswith("com.docker.compose.")}
+    trial["Labels"] = {**labels, TRIAL_LABEL: container_name}
     endpoints = ((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}).keys()
     trial["NetworkingConfig"] = {"EndpointsConfig": {name: {} for name in endpoints}}
     return trial

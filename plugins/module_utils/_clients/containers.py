@@ -180,6 +180,16 @@ class Replacement:
             self._remove_leftover(one)
         return self.outcome
 
+    def recorded(self) -> Outcome:
+        """What it is made of and what it said is saved; the container is not touched."""
+        container = self.engine.container(self.name)
+        current = Seen.from_inspect(container)
+        self.outcome.old = self.outcome.new = _summary(self.name, current)
+        if not self.settings.check_mode:
+            self._back_up(container, current)
+            self._save_evidence(current.id)
+        return self.outcome
+
     # -- observing and repairing -------------------------------------------------------------------------------------
 
     def family(self) -> Family:
