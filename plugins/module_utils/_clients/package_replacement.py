@@ -25,6 +25,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_manag
     PackageFile,
     PackageManager,
     by_suffix,
+    pick,
     sha256,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_observation import (
@@ -322,14 +323,32 @@ class Replacement:
         ready = os.path.join(folder, "staged.json")
         if self.subject.file:
             self._copy(self.subject.file, folder)
-        fetched = self.manager.fetch(self.name, version, folder, installed=False)
+        fetched = self._already_fetched(folder, version)
+        if fetched is None:
+            fetched = self.manager.fetch(self.name, version, folder, installed=False)
         binary = self._staged_binary(version)
         if binary and not os.path.exists(binary):
             self.manager.extract(fetched.package.path, self.subject.binary, binary)
         if not os.path.exists(ready):
-            content = {"name": self.name, "package_version": version, "sha256": sha256(fetched.package.path)}
+            files = {os.path.basename(path): sha256(path) for path in (fetched.package.path, *fetched.others)}
+            content = {"name": self.name, "package_version": version, "files": files}
             self.host.write(ready, json.dumps(content, indent=2).encode(), 0o644)
         return fetched, self._keep(seen.installed)
+
+    def _already_fetched(self, folder: str, version: str) -> Optional[Fetched]:
+        """What an earlier run fetched, if every file of it is still the same; then no repository is asked again."""
+        try:
+            with open(os.path.join(folder, "staged.json"), encoding="utf-8") as stream:
+                files = dict(json.load(stream)["files"])
+            whole = all(sha256(os.path.join(folder, name)) == digest for name, digest in files.items())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        paths = [os.path.join(folder, name) for name in sorted(files)] if whole else []
+        packages = [self.manager.read_file(path) for path in paths]
+        package = pick(packages, self.name, version)
+        if package is None:
+            return None
+        return Fetched(folder, package, tuple(path for path in paths if path != package.path))
 
     def _keep(self, installed: Installed) -> PackageFile:
         kept = self._kept(installed)
