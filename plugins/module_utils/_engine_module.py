@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -14,6 +14,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ENGINE_ARGUMENTS,
     Engine,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -23,10 +24,23 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 
 
 def run_engine_module(
-    argument_spec: Dict[str, Any], work: Callable[[AnsibleModule, Engine], Dict[str, Any]], **options: Any
+    argument_spec: Dict[str, Any],
+    work: Callable[[AnsibleModule, Engine], Dict[str, Any]],
+    on_host: Optional[Callable[[AnsibleModule], Dict[str, Any]]] = None,
+    **options: Any,
 ) -> None:
-    """Run a module whose work needs a Docker engine; its result is what `work` returns."""
+    """Run a module whose work needs a Docker engine; its result is what `work` returns.
+
+    Where `on_host` is given and no container is named, that does the work on the module's own host, without an engine.
+    """
     module = AnsibleModule(argument_spec={**argument_spec, **ENGINE_ARGUMENTS}, supports_check_mode=True, **options)
+    if on_host is not None and not module.params["container"]:
+        try:
+            result = on_host(module)
+        except (ClientError, DomainError) as problem:
+            fail_with(module, [problem.finding])
+        else:
+            module.exit_json(**result)
     if DOCKER_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("docker (the Docker SDK for Python)"), exception=DOCKER_IMPORT_ERROR)
     try:

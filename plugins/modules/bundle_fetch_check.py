@@ -8,16 +8,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle_fetch_check
-short_description: Time the download of a bundle from a gateway container's own network
+short_description: Time the download of a bundle from where a gateway stands
 version_added: 0.1.0
 author:
   - tyk.upgrade contributors (@tyk-upgrade)
 description:
   - Since 4.0.11, 4.3.2 and 5.0.0 a gateway gives a bundle's download five seconds, body included. This module does the
-    download from inside the network of the gateway's container and with its name resolution, and says whether it is
-    within the limit.
+    download from inside the network of the gateway's container and with its name resolution, or from the gateway's own
+    host, and says whether it is within the limit.
   - Nothing is started in the container, so it works with images that have no shell. The user who runs the module has to
-    be root on the engine's own host.
+    be root on the engine's own host then.
+  - For a gateway that is a Linux package it can also load the plugins of the bundle with the gateway's own program, each
+    in a process of its own.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
   - tyk.upgrade.attributes.info_module
@@ -26,13 +28,32 @@ options:
   container:
     description:
       - Name of the gateway's container. It must run.
+      - If not set, the download is made from the host that runs the module, and no engine is needed.
     type: str
-    required: true
   url:
     description:
       - The bundle's address as the gateway uses it. A user and password in it are used and never printed.
     type: str
     required: true
+  load_with:
+    description:
+      - A gateway's program on the host that runs the module, which has to load the bundle's plugins.
+      - Every file that this version would open is loaded with its C(plugin load) command, which came with 5.0.0.
+      - Cannot be used with O(container).
+    type: dict
+    suboptions:
+      binary:
+        description: Path of the program.
+        type: path
+        required: true
+      version:
+        description: The version that it is.
+        type: str
+        required: true
+      timeout:
+        description: Seconds that each load may take.
+        type: float
+        default: 60
   sha256:
     description:
       - What the content has to be. Not compared if not set.
@@ -57,6 +78,13 @@ EXAMPLES = r"""
     container: tyk-gateway
     url: http://bundles.example.com/header-t0123456789ab.zip
   register: fetched
+
+- name: See whether the next version of an installed gateway can download and load it
+  tyk.upgrade.bundle_fetch_check:
+    url: http://bundles.example.com/header-t0123456789ab.zip
+    load_with:
+      binary: /var/lib/tyk-upgrade/staged/tyk-gateway-5.8.9/bin/tyk
+      version: 5.8.9
 """
 
 RETURN = r"""
@@ -77,6 +105,11 @@ means:
   returned: success
   type: str
   sample: network namespace of the container tyk-gateway
+loaded:
+  description: The files that were loaded, each with C(file), C(symbol), C(rc) and C(ok).
+  returned: when O(load_with) is given
+  type: list
+  elements: dict
 findings:
   description: What is wrong.
   returned: always
@@ -85,32 +118,48 @@ findings:
 """
 
 import os
+import posixpath
+import socket
 import ssl
+import tempfile
 from typing import Any, Dict, List, Optional
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import running_container
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Fetch, fetch_as
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts, warning
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
+    Fetch,
+    download,
+    fetch_as,
+    read_resolver,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    Finding,
+    Severity,
+    error,
+    to_dicts,
+    warning,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 #: From this share of the limit on the next slower moment of the network is too slow.
 NEAR = 0.6
 
 
-def judge(fetch: Fetch, container: str, url: str, limit: float, sha256: str) -> List[Finding]:
-    """What is wrong with a download; `url` is fit to be printed."""
-    subject = f"{container}: {url}"
+def judge(fetch: Fetch, place: str, url: str, limit: float, sha256: str) -> List[Finding]:
+    """What is wrong with a download; `url` is fit to be printed, `place` says from where."""
+    subject = f"{place}: {url}"
     if fetch.kind == "late":
         of = f" of {fetch.length}" if fetch.length is not None else ""
         return [
             error(
                 "bundle-slow",
                 subject,
-                f"From the network of {container}, {fetch.bytes}{of} bytes of {url} arrived within "
+                f"From the network of {place}, {fetch.bytes}{of} bytes of {url} arrived within "
                 f"{limit:g} s, and a gateway gives the download no longer.",
                 "Bring the store nearer to the gateway, or make the bundle smaller (strip the plugins).",
             )
@@ -120,7 +169,7 @@ def judge(fetch: Fetch, container: str, url: str, limit: float, sha256: str) -> 
             error(
                 "bundle-missing",
                 subject,
-                f"From the network of {container}, {url} cannot be downloaded: {fetch.problem}.",
+                f"From the network of {place}, {url} cannot be downloaded: {fetch.problem}.",
                 "Check the address as the gateway sees it (bundle_base_url), the store and the network between.",
             )
         ]
@@ -129,7 +178,7 @@ def judge(fetch: Fetch, container: str, url: str, limit: float, sha256: str) -> 
             error(
                 "bundle-invalid",
                 subject,
-                f"From the network of {container}, {url} is another file than the one published: its sha256 is "
+                f"From the network of {place}, {url} is another file than the one published: its sha256 is "
                 f"{fetch.sha256}, not {sha256.lower()}.",
                 "Check that the gateway's store is the one published to, without a cache in between.",
             )
@@ -139,7 +188,7 @@ def judge(fetch: Fetch, container: str, url: str, limit: float, sha256: str) -> 
             warning(
                 "bundle-slow",
                 subject,
-                f"From the network of {container}, {url} took {fetch.seconds:.1f} of the {limit:g} s that a "
+                f"From the network of {place}, {url} took {fetch.seconds:.1f} of the {limit:g} s that a "
                 f"gateway gives it.",
                 "Bring the store nearer to the gateway, or make the bundle smaller.",
             )
@@ -169,13 +218,7 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     name, url, limit = params["container"], params["url"], params["limit"]
     module.no_log_values.update(url_secrets(url))
     pid = process_of(engine, name)
-    context: Optional[ssl.SSLContext] = None
-    if url.startswith("https:"):
-        context = ssl.create_default_context()
-        if not params["validate_certs"]:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-    fetch = fetch_as(pid, url, limit, context)
+    fetch = fetch_as(pid, url, limit, tls_context(url, params["validate_certs"]))
     if fetch.kind == "forbidden":
         raise EngineError(
             error(
@@ -195,16 +238,61 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     }
 
 
+def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
+    if not url.startswith("https:"):
+        return None
+    context = ssl.create_default_context()
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
+    params = module.params
+    url, limit, wanted = params["url"], params["limit"], params["load_with"]
+    module.no_log_values.update(url_secrets(url))
+    place = socket.gethostname()
+    result: Dict[str, Any] = {"changed": False, "means": f"the host {place} itself"}
+    with tempfile.TemporaryFile() as body:
+        context = tls_context(url, params["validate_certs"])
+        fetch = download(url, limit, read_resolver(os.getpid()), context, body if wanted else None)
+        findings = judge(fetch, place, mask_url(url), limit, params["sha256"] or "")
+        if wanted:
+            result["loaded"] = []
+            if not any(one.severity is Severity.ERROR for one in findings):
+                loader = Loader(wanted["binary"], wanted["version"], wanted["timeout"])
+                body.flush()
+                result["loaded"], more = try_bundle(f"/proc/self/fd/{body.fileno()}", bundle_of(url), loader)
+                findings = [*findings, *more]
+    result.update(seconds=round(fetch.seconds, 3), bytes=fetch.bytes, sha256=fetch.sha256, findings=to_dicts(findings))
+    return result
+
+
+def bundle_of(url: str) -> str:
+    return posixpath.basename(urlsplit(url).path)
+
+
 def main() -> None:
     run_engine_module(
         {
-            "container": {"type": "str", "required": True},
+            "container": {"type": "str"},
             "url": {"type": "str", "required": True},
             "sha256": {"type": "str"},
             "limit": {"type": "float", "default": 5},
             "validate_certs": {"type": "bool", "default": True},
+            "load_with": {
+                "type": "dict",
+                "options": {
+                    "binary": {"type": "path", "required": True},
+                    "version": {"type": "str", "required": True},
+                    "timeout": {"type": "float", "default": 60},
+                },
+            },
         },
         check,
+        on_host=check_from_host,
+        mutually_exclusive=[("container", "load_with")],
     )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gateway_bundle_info
-short_description: Look which bundles a gateway in a container really uses
+short_description: Look which bundles a gateway really uses
 version_added: 0.1.0
 author:
   - tyk.upgrade contributors (@tyk-upgrade)
 description:
   - A rebuild of the same plugin has the same effect, so the effect of a request does not prove that a gateway has taken
-    over a new bundle. This module looks at the bundle's folder in the container, at the plugins that its
-    process has opened, and at what its log says.
+    over a new bundle. This module looks at the bundle's folder, at the plugins that the gateway's process has opened,
+    and at what its log says. The gateway runs in a container or as a systemd service.
   - Works with images that have no shell. What the process has opened is seen only on the engine's own host, with the
     right to look at other users' processes.
 extends_documentation_fragment:
@@ -26,8 +26,13 @@ options:
   container:
     description:
       - Name of the gateway's container. It must run.
+      - Exactly one of O(container) and O(unit) is needed.
     type: str
-    required: true
+  unit:
+    description:
+      - Name of the gateway's systemd service on the host that runs the module, which must be root there.
+      - No engine is needed then.
+    type: str
   bundles:
     description:
       - The bundles that it should use, by the names that API definitions give.
@@ -36,12 +41,13 @@ options:
     required: true
   middleware_path:
     description:
-      - The gateway's C(middleware_path), as an absolute path in the container.
+      - The gateway's C(middleware_path), as an absolute path in the container or on the host.
     type: str
     default: /opt/tyk-gateway/middleware
   since:
     description:
-      - Log lines before this time, in seconds since 1970, are ignored. If not set, the start of the container counts.
+      - Log lines before this time, in seconds since 1970, are ignored. If not set, the start of the container or
+        service counts.
     type: int
 """
 
@@ -51,6 +57,12 @@ EXAMPLES = r"""
     container: tyk-gateway
     bundles: [header-t0123456789ab.zip]
   register: used
+
+- name: See the same of a gateway that is a Linux package
+  tyk.upgrade.gateway_bundle_info:
+    unit: tyk-gateway
+    bundles: [header-t0123456789ab.zip]
+  become: true
 """
 
 RETURN = r"""
@@ -64,7 +76,7 @@ bundles:
       description: Its name.
       type: str
     directory:
-      description: Its folder in the container.
+      description: Its folder.
       type: str
     present:
       description: Whether the folder has a manifest and all files the manifest lists.
@@ -90,9 +102,13 @@ log_errors:
   type: list
   elements: str
 started_at:
-  description: When the container was started.
+  description: When the container or service was started.
   returned: always
   type: str
+restarts:
+  description: How often systemd had to restart the service since it was started on purpose.
+  returned: when O(unit) is given
+  type: int
 findings:
   description: What is wrong.
   returned: always
@@ -100,22 +116,31 @@ findings:
   elements: dict
 """
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import (
+    ContainerFiles,
+    HostFiles,
     epoch,
     findings_of,
     log_errors,
     look_at,
+    mapped_by,
     mapped_plugins,
     running_container,
     started_at,
+    telling_lines,
+    with_children,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+
+LOG_LINES = 5000
 
 
 def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
@@ -124,7 +149,8 @@ def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     started = started_at(running_container(engine, name))
     since = params["since"] if params["since"] is not None else epoch(started)
     mapped = mapped_plugins(engine, name)
-    bundles = [look_at(engine, name, params["middleware_path"], bundle, mapped) for bundle in params["bundles"]]
+    files = ContainerFiles(engine, name)
+    bundles = [look_at(files, params["middleware_path"], bundle, mapped) for bundle in params["bundles"]]
     lines = log_errors(engine, name, since)
     return {
         "changed": False,
@@ -135,15 +161,62 @@ def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     }
 
 
+def look_at_unit(module: AnsibleModule) -> Dict[str, Any]:
+    params = module.params
+    service = Service(Host(), params["unit"])
+    unit = service.look()
+    if not unit.running:
+        raise DomainError(
+            error(
+                "crash-loop" if unit.looping else "gateway-not-ready",
+                service.name,
+                f"{service.name} does not run ({unit.active_state}, {unit.sub_state}). Its last lines: "
+                f"{service.journal() or 'none'}",
+                "Start it, or put right what its last lines name.",
+            )
+        )
+    since = params["since"] if params["since"] is not None else service.started_epoch(unit)
+    mapped = mapped_by(with_children(unit.main_pid))
+    files = HostFiles()
+    bundles = [look_at(files, params["middleware_path"], bundle, mapped) for bundle in params["bundles"]]
+    lines = telling_lines(service.journal(LOG_LINES, since))
+    return {
+        "changed": False,
+        "bundles": [bundle.to_dict() for bundle in bundles],
+        "log_errors": lines,
+        "started_at": unit.started_at,
+        "restarts": unit.restarts,
+        "findings": to_dicts([*restarted(service, unit.restarts), *findings_of(service.name, bundles, lines)]),
+    }
+
+
+def restarted(service: Service, count: int) -> List[Finding]:
+    if count == 0:
+        return []
+    return [
+        error(
+            "crash-loop",
+            service.name,
+            f"systemd had to restart {service.name} {count} times since it was started. Its last lines: "
+            f"{service.journal() or 'none'}",
+            "Put right what its last lines name.",
+        )
+    ]
+
+
 def main() -> None:
     run_engine_module(
         {
-            "container": {"type": "str", "required": True},
+            "container": {"type": "str"},
+            "unit": {"type": "str"},
             "bundles": {"type": "list", "elements": "str", "required": True},
             "middleware_path": {"type": "str", "default": "/opt/tyk-gateway/middleware"},
             "since": {"type": "int"},
         },
         look,
+        on_host=look_at_unit,
+        required_one_of=[("container", "unit")],
+        mutually_exclusive=[("container", "unit")],
     )
 
 

@@ -1,26 +1,28 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a gateway in a container has done with its bundles: folders, mapped plugins, log lines.
+"""What a gateway has done with its bundles: folders, mapped plugins, log lines.
 
-A gateway without a shell can be looked at as well: files are read through the engine, and which plugins the process has
-really opened is what the kernel says about its memory.
+A gateway in a container without a shell can be looked at as well: files are read through the engine. Which plugins the
+process has really opened is what the kernel says about its memory.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, warning
 
 MAX_LINES = 50
+MAX_MANIFEST = 1 << 20
 
 #: Log lines of a gateway that tell of a bundle or a plugin it could not use, in the words of 3.0 to 5.14.
 LOG_PATTERNS = re.compile(
@@ -57,19 +59,62 @@ class BundleSeen:
         }
 
 
-def look_at(engine: Engine, container: str, middleware_path: str, name: str, mapped: Optional[List[str]]) -> BundleSeen:
-    """Read one bundle's folder in the container."""
+class Files(Protocol):
+    """The files that a gateway sees."""
+
+    def stat(self, path: str) -> Optional[Mapping[str, Any]]:
+        """Its size and, for a link, linkTarget; None if there is no such file or folder."""
+
+    def read(self, path: str) -> Optional[bytes]:
+        """Its content; None if there is no such file."""
+
+
+@dataclass(frozen=True)
+class ContainerFiles:
+    """The files in a container."""
+
+    engine: Engine
+    container: str
+
+    def stat(self, path: str) -> Optional[Mapping[str, Any]]:
+        return self.engine.stat(self.container, path)
+
+    def read(self, path: str) -> Optional[bytes]:
+        return self.engine.read_file(self.container, path)
+
+
+class HostFiles:
+    """The files of the host that the module runs on."""
+
+    def stat(self, path: str) -> Optional[Mapping[str, Any]]:
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            return None
+        real = os.path.realpath(path)
+        return {"size": size, "linkTarget": real if os.path.islink(path) else ""}
+
+    def read(self, path: str) -> Optional[bytes]:
+        try:
+            with open(path, "rb") as stream:
+                return stream.read(MAX_MANIFEST)
+        except OSError:
+            return None
+
+
+def look_at(files_of: Files, middleware_path: str, name: str, mapped: Optional[Sequence[str]]) -> BundleSeen:
+    """Read one bundle's folder."""
     directory = posixpath.join(middleware_path, "bundles", bundle_directory(name))
-    if engine.stat(container, directory) is None:
+    if files_of.stat(directory) is None:
         return BundleSeen(name, directory, present=False)
-    content = engine.read_file(container, posixpath.join(directory, "manifest.json"))
+    content = files_of.read(posixpath.join(directory, "manifest.json"))
     try:
         manifest = json.loads(content or b"")
     except ValueError:
         return BundleSeen(name, directory, present=False, missing=("manifest.json",))
     files, missing, places = [], [], {directory}
     for listed in manifest.get("file_list") or []:
-        found = engine.stat(container, posixpath.join(directory, str(listed)))
+        found = files_of.stat(posixpath.join(directory, str(listed)))
         if found is None:
             missing.append(str(listed))
             continue
@@ -104,14 +149,39 @@ def mapped_plugins(engine: Engine, container: str) -> Optional[List[str]]:
     titles = [str(title).upper() for title in top.get("Titles") or []]
     if "PID" not in titles:
         return None
+    try:
+        return mapped_by([int(row[titles.index("PID")]) for row in top.get("Processes") or []])
+    except ValueError:
+        return None
+
+
+def mapped_by(processes: Sequence[int]) -> Optional[List[str]]:
+    """The shared objects that processes of this host have mapped; None where the kernel does not tell us."""
     paths = set()
-    for row in top.get("Processes") or []:
+    for pid in processes:
         try:
-            with open(f"/proc/{int(row[titles.index('PID')])}/maps", encoding="utf-8", errors="replace") as maps:
+            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
                 paths.update(shared_objects(maps.read()))
-        except (OSError, ValueError):
+        except OSError:
             return None
     return sorted(paths)
+
+
+def with_children(pid: int) -> List[int]:
+    """A process and those that it started."""
+    found = [pid]
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as stream:
+                for child in stream.read().split():
+                    found.extend(with_children(int(child)))
+        except OSError:
+            continue  # it ended, or this kernel does not list children
+    return found
 
 
 def shared_objects(maps: str) -> List[str]:
@@ -122,8 +192,12 @@ def shared_objects(maps: str) -> List[str]:
 
 def log_errors(engine: Engine, container: str, since: Optional[int]) -> List[str]:
     """The lines of the log that tell of a bundle or plugin that could not be used; the newest last."""
-    lines = [line for line in engine.logs(container, since=since).splitlines() if LOG_PATTERNS.search(line)]
-    return lines[-MAX_LINES:]
+    return telling_lines(engine.logs(container, since=since))
+
+
+def telling_lines(log: str) -> List[str]:
+    """The lines of a log that tell of a bundle or plugin that could not be used; the newest last."""
+    return [line for line in log.splitlines() if LOG_PATTERNS.search(line)][-MAX_LINES:]
 
 
 def findings_of(container: str, bundles: Sequence[BundleSeen], lines: Sequence[str]) -> List[Finding]:

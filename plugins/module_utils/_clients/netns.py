@@ -25,7 +25,7 @@ import ssl
 import struct
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import IO, Dict, List, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 CLONE_NEWNET = 0x40000000
@@ -241,14 +241,23 @@ def _answer_of(child: int, reader: int, limit: float) -> Fetch:
     return Fetch(**json.loads(b"".join(chunks)))
 
 
-def download(url: str, limit: float, resolver: Resolver, context: Optional[ssl.SSLContext] = None) -> Fetch:
-    """GET with one deadline for everything, redirects and body included, as a gateway's HTTP client has it."""
+def download(
+    url: str,
+    limit: float,
+    resolver: Resolver,
+    context: Optional[ssl.SSLContext] = None,
+    sink: Optional[IO[bytes]] = None,
+) -> Fetch:
+    """GET with one deadline for everything, redirects and body included, as a gateway's HTTP client has it.
+
+    sink: where the body goes; without it the body is only measured.
+    """
     started = time.monotonic()
     deadline = started + limit
     fetch = Fetch()
     try:
         for _unused in range(MAX_REDIRECTS + 1):
-            following = _once(url, deadline, resolver, context, fetch)
+            following = _once(url, deadline, resolver, context, fetch, sink)
             if not following:
                 break
             url = following
@@ -265,7 +274,12 @@ def download(url: str, limit: float, resolver: Resolver, context: Optional[ssl.S
 
 
 def _once(
-    url: str, deadline: float, resolver: Resolver, context: Optional[ssl.SSLContext], fetch: Fetch
+    url: str,
+    deadline: float,
+    resolver: Resolver,
+    context: Optional[ssl.SSLContext],
+    fetch: Fetch,
+    sink: Optional[IO[bytes]],
 ) -> Optional[str]:
     """One request; returns where it was redirected to, if it was."""
     parts = urlsplit(url)
@@ -289,7 +303,7 @@ def _once(
             fetch.problem, fetch.kind = f"the answer was HTTP {answer.status} {answer.reason}".rstrip(), "status"
             return None
         fetch.length = answer.length
-        _read(sock, answer, deadline, fetch)
+        _read(sock, answer, deadline, fetch, sink)
         return None
     finally:
         connection.close()
@@ -305,7 +319,9 @@ def _secured(plain: socket.socket, parts: SplitResult, context: Optional[ssl.SSL
         raise
 
 
-def _read(sock: socket.socket, answer: http.client.HTTPResponse, deadline: float, fetch: Fetch) -> None:
+def _read(
+    sock: socket.socket, answer: http.client.HTTPResponse, deadline: float, fetch: Fetch, sink: Optional[IO[bytes]]
+) -> None:
     digest = hashlib.sha256()
     while True:
         remaining = deadline - time.monotonic()
@@ -317,6 +333,8 @@ def _read(sock: socket.socket, answer: http.client.HTTPResponse, deadline: float
             break
         fetch.bytes += len(block)
         digest.update(block)
+        if sink is not None:
+            sink.write(block)
     fetch.sha256 = digest.hexdigest()
     if fetch.length is not None and fetch.bytes < fetch.length:
         raise http.client.HTTPException(f"the connection ended after {fetch.bytes} of {fetch.length} bytes")

@@ -85,6 +85,13 @@ class Service:
                 continue
         return sum(1 for one in times if one >= moment)
 
+    @staticmethod
+    def started_epoch(unit: Unit) -> Optional[float]:
+        """When its process was started, in seconds since 1970; None if it never was."""
+        if not unit.started_monotonic:
+            return None
+        return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - unit.started_monotonic)
+
     # -- the guard ---------------------------------------------------------------------------------------------------
 
     @property

@@ -142,7 +142,7 @@ def found_by_host(hostvars: Mapping[str, Mapping[str, Any]], hosts: List[str], f
     for host in hosts:
         for fact in facts:
             registered = (hostvars[host].get(fact) or {}) if host in hostvars else {}
-            seen = registered.get("package") or next(iter(registered.get("containers") or []), {})
+            seen: Mapping[str, Any] = registered.get("package") or next(iter(registered.get("containers") or []), {})
             if seen.get("found"):
                 result[host] = seen
     return result

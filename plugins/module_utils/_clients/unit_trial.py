@@ -1,0 +1,144 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A throw-away copy of a systemd service that runs another program, judged by what it logs.
+
+The copy is a transient unit with the service's user, folder, environment and command line. systemd itself ends it when
+its time is over, so that a run that was killed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict, judge
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import parse_show
+
+PROPERTIES = ("ExecStart", "User", "Group", "WorkingDirectory", "Environment", "EnvironmentFiles")
+POLL = 0.25
+LINES = 2000
+_ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
+_FILE = re.compile(r"^(.*) \(ignore_errors=(yes|no)\)$")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a service is started."""
+
+    arguments: Tuple[str, ...]
+    user: str = ""
+    group: str = ""
+    folder: str = ""
+    environment: str = ""
+    environment_files: Tuple[Tuple[str, bool], ...] = ()  # path, and whether it may be absent
+
+    @classmethod
+    def from_properties(cls, text: str) -> Recipe:
+        """Read what systemctl show prints. EnvironmentFiles may come several times."""
+        data = parse_show(text)
+        found = _ARGUMENTS.search(data.get("ExecStart", ""))
+        files = []
+        for line in text.splitlines():
+            if line.startswith("EnvironmentFiles="):
+                match = _FILE.match(line.split("=", 1)[1])
+                if match:
+                    files.append((match.group(1), match.group(2) == "yes"))
+        return cls(
+            arguments=tuple(found.group(1).split()[1:]) if found else (),
+            user=data.get("User", ""),
+            group=data.get("Group", ""),
+            folder=data.get("WorkingDirectory", "").lstrip("!-"),
+            environment=data.get("Environment", ""),
+            environment_files=tuple(files),
+        )
+
+    def options(self, overrides: str, seconds: float) -> List[str]:
+        """Properties of the copy. overrides: a file with the environment that differs, which has the last word."""
+        options = [f"--property=RuntimeMaxSec={seconds:.0f}", "--property=Restart=no", "--property=KillMode=control-group"]
+        options += ["--property=TimeoutStopSec=5"]
+        for name, value in (("User", self.user), ("Group", self.group), ("WorkingDirectory", self.folder)):
+            if value:
+                options.append(f"--property={name}={value}")
+        if self.environment:
+            options.append(f"--property=Environment={self.environment}")
+        for path, optional in self.environment_files:
+            options.append(f"--property=EnvironmentFile={'-' if optional else ''}{path}")
+        return [*options, f"--property=EnvironmentFile={overrides}"]
+
+
+def environment_file(env: Mapping[str, str]) -> bytes:
+    """Variables as an environment file of systemd has them."""
+    lines = []
+    for name, value in sorted(env.items()):
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+        lines.append(f'{name}="{quoted}"\n')
+    return "".join(lines).encode()
+
+
+@contextmanager
+def trial(host: Host, service: Service, binary: str, env: Mapping[str, str], seconds: float) -> Iterator[Service]:
+    """Start the copy; it is stopped whatever happens, one that a killed run left behind, too."""
+    said = host.run("systemctl", "show", service.name, *[f"--property={one}" for one in PROPERTIES])
+    recipe = Recipe.from_properties(said.output)
+    if not recipe.arguments and "argv[]=" not in said.output:
+        raise ClientError(
+            "unit-missing",
+            service.name,
+            f"systemd does not know how {service.name} is started.",
+            "Check the unit's name in the inventory, and that the package is installed.",
+        )
+    copy = Service(host, f"tyk-upgrade-trial-{service.name}")
+    overrides = f"/run/{copy.name}.env"
+    _end(host, copy)
+    host.write(overrides, environment_file(env), 0o600)
+    try:
+        started = host.change(
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={copy.name}",
+            f"--description=Trial of {binary} by tyk.upgrade",
+            *recipe.options(overrides, seconds + 15),
+            "--",
+            binary,
+            *recipe.arguments,
+        )
+        if not started.ok:
+            raise ClientError(
+                "unit-failed",
+                service.name,
+                f"A trial of {binary} as {service.name} could not be started: {started.last(3)}",
+                "Stage the package first, and see what systemd says about it.",
+            )
+        yield copy
+    finally:
+        _end(host, copy)
+        host.remove(overrides)
+
+
+def _end(host: Host, copy: Service) -> None:
+    host.change("systemctl", "stop", copy.name, timeout=30)
+    host.change("systemctl", "reset-failed", copy.name, timeout=30)
+
+
+def watch(service: Service, since: float, success: Sequence[str], failure: Sequence[str], timeout: float) -> Verdict:
+    """Read what the service logged since a moment (seconds since 1970), until it decides or the time is over."""
+    deadline = time.monotonic() + timeout
+    while True:
+        ended = not service.look().running
+        verdict = judge(service.journal(LINES, since), success, failure)
+        if verdict.ok is not None or ended or time.monotonic() >= deadline:
+            return verdict
+        time.sleep(POLL)
+
+
+def text_environment(env: Mapping[str, object]) -> Dict[str, str]:
+    """The variables as texts."""
+    return {str(name): str(value) for name, value in env.items()}
