@@ -120,6 +120,11 @@ def pump_gap(seconds: Any, host: str, budget: Any) -> List[Dict[str, Any]]:
     return outcome.pump_gap(host, None if seconds in (None, "") else float(seconds), float(budget))
 
 
+def manual_edits(edits: List[str], host: str) -> List[Dict[str, Any]]:
+    """The edits that a person has to make, as findings."""
+    return outcome.manual_edits(host, edits)
+
+
 def failure_message(result: Mapping[str, Any]) -> str:
     """What a failed task said, as one text."""
     return outcome.message(result)
@@ -147,6 +152,7 @@ class FilterModule:
             "host_settings": host_settings,
             "joined_url": joined_url,
             "load_checks": load_checks,
+            "manual_edits": manual_edits,
             "observed_state": observed_state,
             "package_settings": package_settings,
             "plugin_sources": plugin_sources,

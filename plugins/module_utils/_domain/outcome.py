@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import warning
 
@@ -31,6 +31,19 @@ def pump_gap(host: str, seconds: Optional[float], budget: float) -> List[Dict[st
             "Compare the analytics of this time with the load balancer's count, and give the gateways a longer "
             "analytics_config.storage_expiration_time before the next upgrade.",
         ).to_dict()
+    ]
+
+
+def manual_edits(host: str, edits: Iterable[str]) -> List[Dict[str, Any]]:
+    """What a person has to write into own files after the upgrade; else the next run of other tooling takes it back."""
+    return [
+        warning(
+            "source-of-truth",
+            host,
+            edit,
+            "Make this edit before your own tooling runs again.",
+        ).to_dict()
+        for edit in edits
     ]
 
 

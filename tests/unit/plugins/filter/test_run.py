@@ -83,3 +83,7 @@ def test_a_name_is_joined_to_a_path_and_the_query_is_kept():
 def test_a_pump_whose_time_nobody_measured_is_not_judged():
     assert run.pump_gap(None, "pump1", 60) == [] and run.pump_gap("", "pump1", "60") == []
     assert run.pump_gap("61", "pump1", "60")[0]["code"] == "pump-out-long"
+
+
+def test_edits_by_hand_become_findings():
+    assert [one["subject"] for one in run.manual_edits(["a", "b"], "gw1")] == ["gw1", "gw1"]

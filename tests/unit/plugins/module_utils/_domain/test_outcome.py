@@ -45,3 +45,10 @@ def test_a_pump_that_was_out_for_too_long_is_warned_about():
     warned = outcome.pump_gap("pump1", 75.2, 60)[0]
     assert (warned["code"], warned["severity"], warned["subject"]) == ("pump-out-long", "warning", "pump1")
     assert "75 s" in warned["message"] and "60 s" in warned["message"]
+
+
+def test_what_is_left_to_edit_by_hand_is_warned_about():
+    assert outcome.manual_edits("gw1", []) == []
+    warned = outcome.manual_edits("gw1", ["By hand: in run.sh, name v5.8.9."])[0]
+    assert (warned["code"], warned["severity"], warned["subject"]) == ("source-of-truth", "warning", "gw1")
+    assert warned["message"] == "By hand: in run.sh, name v5.8.9."
