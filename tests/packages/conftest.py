@@ -28,7 +28,7 @@ def hosts() -> Iterator[dict[str, Host]]:
     # Side by side with others only under a name and a subnet of its own.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").lstrip("gw"))
     name = f"tyk-lab-packages-{worker}"
-    settings = Settings(name=name, port_base=31000 + 1000 * worker, directory=ROOT / "build" / name, target="linux")
+    settings = Settings(name=name, port_base=37000 + 1000 * worker, directory=ROOT / "build" / name, target="linux")
     client = DockerEngine.ensure()
     site = Site(settings, client)
     builder = Builder(client)
@@ -51,7 +51,7 @@ def hosts() -> Iterator[dict[str, Host]]:
         client.close()
 
 
-@pytest.fixture(params=["deb", "rpm"])
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in ("deb", "rpm")])
 def host(request: pytest.FixtureRequest, hosts: dict[str, Host]) -> Host:
     """A host at the first version whose owner changed a secret in the configuration."""
     return hosts[request.param].ready()

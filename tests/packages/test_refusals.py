@@ -11,10 +11,14 @@ import pytest
 from hosts import CONF, SECRET, UNIT, Host, codes
 from settings import FROM_VERSION, TO_VERSION
 
-HOLDS = {
-    "deb": "import fcntl,time; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f,fcntl.LOCK_EX); time.sleep({})",
-    "rpm": "import fcntl,time; f=open('/var/lib/rpm/.rpm.lock','w'); fcntl.lockf(f,fcntl.LOCK_EX); time.sleep({})",
-}
+LOCKS = {"deb": "/var/lib/dpkg/lock-frontend", "rpm": "$(rpm --eval %{_dbpath})/.rpm.lock"}
+HOLDER = """
+import fcntl, sys, time
+lock = open(sys.argv[1], "w")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+open("/root/holding", "w").close()
+time.sleep(float(sys.argv[2]))
+"""
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def refused(host: Host) -> Callable[..., str]:
     host_pid = host.pid()
 
     def run(code: str, version: str = TO_VERSION, **arguments: object) -> str:
-        seen = host.info(target_version=version, **arguments)
+        seen = host.info(target_version=version, refresh=True, **arguments)
         assert codes(seen) == [code], seen["findings"]
         result = host.upgrade(version=version, **arguments)
         assert result["failed"] and codes(result) == [code], result
@@ -57,14 +61,18 @@ def test_a_repository_with_a_signature_of_a_stranger(host: Host, refused: Callab
 
 
 def test_a_lock_that_another_program_holds(host: Host, refused: Callable[..., str]) -> None:
-    program = HOLDS[host.kind]
-    host.container.exec_run(["python3", "-c", program.format(60)], detach=True)
-    host.sh("until pgrep -f fcntl >/dev/null; do sleep 0.1; done; sleep 0.3")
+    host.sh(f"cat >/root/holder.py <<'END'\n{HOLDER}\nEND")
+
+    def hold(seconds: int) -> None:
+        host.sh("rm -f /root/holding")
+        host.container.exec_run(["sh", "-c", f"exec python3 /root/holder.py {LOCKS[host.kind]} {seconds}"], detach=True)
+        host.sh("until [ -e /root/holding ]; do sleep 0.1; done")
+
+    hold(120)
     said = refused("package-lock-held", lock_timeout=0.5)
-    assert "held by process" in said and "python3" in said
-    host.sh("pkill -f '^python3 -c import fcntl'")
-    host.container.exec_run(["python3", "-c", program.format(3)], detach=True)
-    host.sh("until pgrep -f fcntl >/dev/null; do sleep 0.1; done; sleep 0.3")
+    assert "held by process" in said and "python3 /root/holder.py" in said
+    host.sh("pkill -f holder.py", check=False)
+    hold(3)
     assert host.upgrade(state="staged", lock_timeout=30)["failed"] is False
 
 
@@ -136,7 +144,7 @@ def test_a_service_in_a_crash_loop(host: Host) -> None:
     host.sh(f"systemctl daemon-reload; systemctl restart {UNIT}; sleep 4")
     assert codes(host.info()) == ["crash-loop"]
     assert codes(host.upgrade()) == ["crash-loop"]
-    host.sh(f"rm -r {drop_in}; systemctl daemon-reload; systemctl restart {UNIT}")
+    host.sh(f"rm -r {drop_in}; systemctl daemon-reload; systemctl stop {UNIT}; systemctl start {UNIT}")
 
 
 def test_somebody_who_is_not_root(host: Host) -> None:

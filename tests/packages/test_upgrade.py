@@ -111,6 +111,7 @@ def test_a_new_version_that_does_not_stay_up(host: Host) -> None:
     assert host.look() == before
 
 
+@pytest.mark.xdist_group("deb")
 def test_a_package_whose_script_fails(hosts: dict[str, Host]) -> None:
     host = hosts["deb"].ready()
     host.repository("failing")

@@ -25,6 +25,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_manag
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import (
     DPKG_FORMAT,
+    Candidate,
     Difference,
     Installed,
     RepositoryProblem,
@@ -95,8 +96,9 @@ class Apt(PackageManager):
             os.path.getsize(path),
         )
 
-    def describe(self, name: str, package_version: str) -> Tuple[Optional[int], str]:
-        fields = parse_stanza(self.host.run("apt-cache", "show", "--no-all-versions", f"{name}={package_version}").output)
+    def describe(self, name: str, candidate: Candidate) -> Tuple[Optional[int], str]:
+        wanted = f"{name}={candidate.package_version}"
+        fields = parse_stanza(self.host.run("apt-cache", "show", "--no-all-versions", wanted).output)
         size = fields.get("Size", "")
         return (
             int(size) if size.isdigit() else None,

@@ -35,6 +35,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_manag
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import (
     DNF_FORMAT,
     RPM_FORMAT,
+    Candidate,
     Difference,
     Installed,
     RepositoryProblem,
@@ -147,12 +148,10 @@ class Dnf(PackageManager):
             signature.ok and "signatures OK" in signature.output,
         )
 
-    def describe(self, name: str, package_version: str) -> Tuple[Optional[int], str]:
-        spec = f"{name}-{package_version}"
-        query = ("-C", "repoquery", "--available", "--disableexcludes=all")
-        size = self._dnf(*query, "--queryformat", "%{downloadsize}\n", spec).output.split()
-        requires = self._dnf(*query, "--requires", spec).output
-        return (int(size[0]) if size and size[0].isdigit() else None, requires)
+    def describe(self, name: str, candidate: Candidate) -> Tuple[Optional[int], str]:
+        spec = f"{name}-{candidate.package_version}"
+        said = self._dnf("-C", "repoquery", "--available", "--disableexcludes=all", "--requires", spec)
+        return candidate.size, said.output
 
     def config_files(self, name: str) -> List[str]:
         return [line for line in self.host.run("rpm", "-qc", name).output.splitlines() if line.startswith("/")]
@@ -168,18 +167,19 @@ class Dnf(PackageManager):
         arrival = os.path.join(folder, "partial")
         spec = local.path if local is not None else f"{name}-{package_version}"
         if not installed or local is None:
-            verb = "reinstall" if installed else self._verb(name, package_version)
-            said = self.host.change(
+            command = (
                 self.name,
                 "-y",
-                verb,
+                "reinstall" if installed else self._verb(name, package_version),
                 "--downloadonly",
                 f"--destdir={arrival}",
                 "--setopt=keepcache=1",  # else dnf itself removes them after its next transaction
                 *self._lifted(Hold(("versionlock", "exclude"))),
                 spec,
-                timeout=FETCH_TIMEOUT,
             )
+            # A given file needs repositories only for what else it asks for.
+            alone = self.host.change(*command, "--disablerepo=*", timeout=FETCH_TIMEOUT) if local else Said(1)
+            said = alone if alone.ok else self.host.change(*command, timeout=FETCH_TIMEOUT)
         for path in by_suffix(arrival, self.suffix):
             os.replace(path, os.path.join(folder, os.path.basename(path)))
         files = self._packages(folder)

@@ -13,9 +13,10 @@ import json
 import os
 import posixpath
 import re
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
@@ -91,8 +92,8 @@ class HostFiles:
             size = os.stat(path).st_size
         except OSError:
             return None
-        real = os.path.realpath(path)
-        return {"size": size, "linkTarget": real if os.path.islink(path) else ""}
+        real = os.path.realpath(path)  # any folder on the way may be a link; the kernel names the real one
+        return {"size": size, "linkTarget": real if real != path else ""}
 
     def read(self, path: str) -> Optional[bytes]:
         try:
@@ -111,6 +112,8 @@ def look_at(files_of: Files, middleware_path: str, name: str, mapped: Optional[S
     try:
         manifest = json.loads(content or b"")
     except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict):
         return BundleSeen(name, directory, present=False, missing=("manifest.json",))
     files, missing, places = [], [], {directory}
     for listed in manifest.get("file_list") or []:
@@ -192,12 +195,12 @@ def shared_objects(maps: str) -> List[str]:
 
 def log_errors(engine: Engine, container: str, since: Optional[int]) -> List[str]:
     """The lines of the log that tell of a bundle or plugin that could not be used; the newest last."""
-    return telling_lines(engine.logs(container, since=since))
+    return telling_lines(engine.logs(container, since=since).splitlines())
 
 
-def telling_lines(log: str) -> List[str]:
+def telling_lines(log: Iterable[str]) -> List[str]:
     """The lines of a log that tell of a bundle or plugin that could not be used; the newest last."""
-    return [line for line in log.splitlines() if LOG_PATTERNS.search(line)][-MAX_LINES:]
+    return list(deque((line for line in log if LOG_PATTERNS.search(line)), maxlen=MAX_LINES))
 
 
 def findings_of(container: str, bundles: Sequence[BundleSeen], lines: Sequence[str]) -> List[Finding]:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Downloading from a container's own network position.
+"""Downloading from a gateway's own network position: that of its container, or its host.
 
-A child process enters the container's network namespace, so routes, firewalls and the engine's own DNS count as they do
+A child process enters the container's network namespace, if there is one, so routes, firewalls and the engine's own DNS count as they do
 for the gateway. Names are looked up by the container's own hosts file and resolver configuration, without the host's
 name service switch, whose plugins may answer through other ways than the network.
 """
@@ -187,13 +187,22 @@ def read_resolver(pid: int) -> Resolver:
     return Resolver.parse(texts[0], texts[1])
 
 
-def fetch_as(pid: int, url: str, limit: float, context: Optional[ssl.SSLContext] = None) -> Fetch:
-    """Download in the network namespace of a process, in a child that is gone afterwards whatever happens."""
+def fetch_as(
+    pid: Optional[int],
+    url: str,
+    limit: float,
+    context: Optional[ssl.SSLContext] = None,
+    sink: Optional[IO[bytes]] = None,
+) -> Fetch:
+    """Download in a child that is gone afterwards whatever happens.
+
+    pid: the process whose network namespace is entered; None for this process's own. sink: where the body goes.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _child(writer, pid, url, limit, context)
+        _child(writer, pid, url, limit, context, sink)
     os.close(writer)
     try:
         return _answer_of(child, reader, limit)
@@ -201,17 +210,27 @@ def fetch_as(pid: int, url: str, limit: float, context: Optional[ssl.SSLContext]
         os.close(reader)
 
 
-def _child(writer: int, pid: int, url: str, limit: float, context: Optional[ssl.SSLContext]) -> None:
+def _child(
+    writer: int,
+    pid: Optional[int],
+    url: str,
+    limit: float,
+    context: Optional[ssl.SSLContext],
+    sink: Optional[IO[bytes]],
+) -> None:
     """The child's whole life; never returns."""
     try:
         fetch = Fetch()
         try:
-            resolver = read_resolver(pid)
-            enter_network(pid)
+            resolver = read_resolver(os.getpid() if pid is None else pid)
+            if pid is not None:
+                enter_network(pid)
         except OSError as problem:
             fetch = Fetch(problem=problem.strerror or str(problem), kind="forbidden")
         else:
-            fetch = download(url, limit, resolver, context)
+            fetch = download(url, limit, resolver, context, sink)
+            if sink is not None:
+                sink.flush()
         os.write(writer, json.dumps(asdict(fetch)).encode())
         os._exit(0)
     finally:

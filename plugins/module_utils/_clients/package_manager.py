@@ -115,7 +115,7 @@ class PackageManager(ABC):
         """What a package file says of itself."""
 
     @abstractmethod
-    def describe(self, name: str, package_version: str) -> Tuple[Optional[int], str]:
+    def describe(self, name: str, candidate: Candidate) -> Tuple[Optional[int], str]:
         """Size in bytes and requirements of a package in a repository, as far as its data say so."""
 
     @abstractmethod
@@ -187,7 +187,7 @@ class PackageManager(ABC):
                 f"{self.name} does not trust what it got while it should {what}: {untrusted}",
                 "Import the repository's signing key, or put right its signature; nothing unsigned is installed.",
             )
-        how = "it did not end in time" if said.code is None else said.last()
+        how = "it did not end in time" if said.code is None else said.last(8)
         return ClientError("package-failed", name, f"{self.name} could not {what}: {how}", remedy)
 
     def check_file(self, path: str, name: str, wanted: str, checksum: str, arch: str) -> PackageFile:

@@ -128,8 +128,9 @@ class Target:
 
 @dataclass
 class Observed:
-    """Everything that was seen."""
+    """Everything that was seen. wanted: the version that was asked for, empty if none was."""
 
+    wanted: str = ""
     installed: Optional[Installed] = None
     others: Tuple[Installed, ...] = ()
     unit: Unit = field(default_factory=lambda: Unit(""))
@@ -144,16 +145,10 @@ class Observed:
 
     @property
     def at_target(self) -> bool:
-        """Whether the wanted version is what is installed."""
+        """Whether the wanted version is what is installed, in whatever packaging of it."""
+        wanted = self.wanted or (self.target.package_version if self.target else "")
         return bool(
-            self.installed
-            and self.target
-            and self.installed.healthy
-            and (
-                self.installed.package_version == self.target.package_version
-                if self.target.package_version
-                else same_version(self.installed.package_version, self.target.version)
-            )
+            self.installed and wanted and self.installed.healthy and same_version(self.installed.package_version, wanted)
         )
 
     @property
@@ -275,7 +270,8 @@ def find_target(manager: PackageManager, subject: Subject, availability: Availab
             f"its repositories offer {', '.join(close)}" if close else "no repository of this host offers it at all"
         )
         return Target(subject.version, reason=reason)
-    size, requires = manager.describe(subject.name, found.package_version)
+    staged = is_staged(subject, found.package_version)
+    size, requires = (found.size, "") if staged else manager.describe(subject.name, found)
     return Target(
         product_version(found.package_version),
         found.package_version,
@@ -283,7 +279,7 @@ def find_target(manager: PackageManager, subject: Subject, availability: Availab
         "",
         size,
         _trusted(found, availability),
-        is_staged(subject, found.package_version),
+        staged,
         glibc_needed(requires),
     )
 
@@ -341,10 +337,15 @@ def can_return(manager: PackageManager, subject: Subject, installed: Installed, 
 # -- everything ----------------------------------------------------------------------------------------------------------
 
 
-def observe(host: Host, manager: PackageManager, subject: Subject, refresh: bool = False) -> Observed:
-    """Look at everything; findings say what stands against an upgrade to the wanted version."""
-    seen = Observed(interrupted=is_interrupted(subject))
-    if refresh or (subject.version and not subject.file):
+def observe(
+    host: Host, manager: PackageManager, subject: Subject, refresh: bool = False, offers: bool = True
+) -> Observed:
+    """Look at everything; findings say what stands against an upgrade to the wanted version.
+
+    offers: whether the repositories are asked, too, where the wanted version is installed already.
+    """
+    seen = Observed(wanted=subject.version, interrupted=is_interrupted(subject))
+    if refresh or subject.version or subject.file:
         try:
             manager.wait_unlocked(subject.lock_timeout)
         except ClientError as problem:
@@ -356,13 +357,14 @@ def observe(host: Host, manager: PackageManager, subject: Subject, refresh: bool
     seen.installed = next((one for one in found if one.name == subject.name), None)
     seen.others = tuple(one for one in found if one.name != subject.name)
     seen.unit = Service(host, subject.unit).look()
-    offered = manager.available(subject.name)
-    seen.availability = Availability(offered.candidates, tuple({*problems, *offered.problems}))
+    offers = offers or not seen.at_target
+    offered = manager.available(subject.name) if offers else Availability()
+    seen.availability = Availability(offered.candidates, tuple(dict.fromkeys([*problems, *offered.problems])))
     if seen.installed is not None:
         seen.hold = manager.hold(subject.name)
         seen.differences = tuple(manager.verify(subject.name))
         seen.running_version, seen.runs_installed = running(host, subject, seen)
-    if subject.version or subject.file:
+    if offers and (subject.version or subject.file):
         _look_for_target(manager, subject, seen)
     seen.findings.extend(findings_of(manager, subject, seen))
     return seen
@@ -454,8 +456,9 @@ def package_dict(manager: PackageManager, subject: Subject, seen: Observed) -> D
 
 def findings_of(manager: PackageManager, subject: Subject, seen: Observed) -> List[Finding]:
     """Everything that is wrong, in the order in which a person would look."""
-    found = [*_package_findings(manager, subject, seen), *_target_findings(manager, subject, seen)]
+    found = _package_findings(manager, subject, seen)
     if seen.installed is not None:
+        found.extend(_target_findings(manager, subject, seen))
         found.extend(unit_findings(subject, seen))
         found.extend(config_findings(subject, seen))
         found.extend(middleware_findings(subject, seen.unit))

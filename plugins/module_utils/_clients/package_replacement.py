@@ -229,7 +229,7 @@ class Replacement:
 
     def _observed(self) -> Observed:
         """What is there; raises if anything stands against the upgrade."""
-        seen = observe(self.host, self.manager, self.subject)
+        seen = observe(self.host, self.manager, self.subject, offers=False)
         target_missing = seen.target is None or not seen.target.available
         if target_missing and not seen.at_target and not self.subject.file and seen.installed is not None:
             seen = observe(self.host, self.manager, self.subject, refresh=True)

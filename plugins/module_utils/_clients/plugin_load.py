@@ -24,7 +24,14 @@ LINES_SHOWN = 5
 _MISMATCH = re.compile(r"plugin was built with a different version of package ([^\s,()\"]+)")
 _SYMBOL = re.compile(r"symbol (\S+) not found")
 _GLIBC = re.compile(r"version [`'\"]?(GLIBC_[0-9.]+)[`'\"]? not found")
-_UNREADABLE = ("realpath failed", "file too short", "invalid ELF header", "cannot open shared object file", "wrong ELF")
+_UNREADABLE = (
+    "realpath failed",
+    "file too short",
+    "invalid ELF header",
+    "cannot open shared object file",
+    "wrong ELF",
+    "failed to map segment",
+)
 _NO_LOADER = ("is disabled, please rebuild", "GetSymbol is disabled", "GetHandler is disabled")
 _NO_COMMAND = (
     "expected command but got",

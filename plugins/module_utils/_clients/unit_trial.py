@@ -9,6 +9,7 @@ its time is over, so that a run that was killed leaves nothing behind.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import contextmanager
@@ -18,12 +19,23 @@ from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict, judge
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import parse_show
 
-PROPERTIES = ("ExecStart", "User", "Group", "WorkingDirectory", "Environment", "EnvironmentFiles")
+PROPERTIES = (
+    "ExecStart",
+    "MainPID",
+    "User",
+    "Group",
+    "SupplementaryGroups",
+    "WorkingDirectory",
+    "Environment",
+    "EnvironmentFiles",
+)
 POLL = 0.25
-LINES = 2000
+MAX_LINES = 50
+_PROGRAM = re.compile(r"path=(.*?) ; argv\[\]=")
 _ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 _FILE = re.compile(r"^(.*) \(ignore_errors=(yes|no)\)$")
 
@@ -32,9 +44,11 @@ _FILE = re.compile(r"^(.*) \(ignore_errors=(yes|no)\)$")
 class Recipe:
     """How a service is started."""
 
+    program: str
     arguments: Tuple[str, ...]
     user: str = ""
     group: str = ""
+    more_groups: str = ""
     folder: str = ""
     environment: str = ""
     environment_files: Tuple[Tuple[str, bool], ...] = ()  # path, and whether it may be absent
@@ -43,7 +57,9 @@ class Recipe:
     def from_properties(cls, text: str) -> Recipe:
         """Read what systemctl show prints. EnvironmentFiles may come several times."""
         data = parse_show(text)
-        found = _ARGUMENTS.search(data.get("ExecStart", ""))
+        start = data.get("ExecStart", "")
+        program, found = _PROGRAM.search(start), _ARGUMENTS.search(start)
+        arguments = tuple(found.group(1).split()[1:]) if found else ()
         files = []
         for line in text.splitlines():
             if line.startswith("EnvironmentFiles="):
@@ -51,9 +67,11 @@ class Recipe:
                 if match:
                     files.append((match.group(1), match.group(2) == "yes"))
         return cls(
-            arguments=tuple(found.group(1).split()[1:]) if found else (),
+            program=program.group(1) if program else "",
+            arguments=_of_process(data.get("MainPID", "")) or arguments,
             user=data.get("User", ""),
             group=data.get("Group", ""),
+            more_groups=data.get("SupplementaryGroups", ""),
             folder=data.get("WorkingDirectory", "").lstrip("!-"),
             environment=data.get("Environment", ""),
             environment_files=tuple(files),
@@ -63,7 +81,12 @@ class Recipe:
         """Properties of the copy. overrides: a file with the environment that differs, which has the last word."""
         options = [f"--property=RuntimeMaxSec={seconds:.0f}", "--property=Restart=no", "--property=KillMode=control-group"]
         options += ["--property=TimeoutStopSec=5"]
-        for name, value in (("User", self.user), ("Group", self.group), ("WorkingDirectory", self.folder)):
+        for name, value in (
+            ("User", self.user),
+            ("Group", self.group),
+            ("SupplementaryGroups", self.more_groups),
+            ("WorkingDirectory", self.folder),
+        ):
             if value:
                 options.append(f"--property={name}={value}")
         if self.environment:
@@ -71,6 +94,16 @@ class Recipe:
         for path, optional in self.environment_files:
             options.append(f"--property=EnvironmentFile={'-' if optional else ''}{path}")
         return [*options, f"--property=EnvironmentFile={overrides}"]
+
+
+def _of_process(pid: str) -> Tuple[str, ...]:
+    """The arguments that a running service was really started with: systemctl show does not quote them."""
+    try:
+        with open(f"/proc/{int(pid)}/cmdline", "rb") as stream:
+            words = stream.read().decode("utf-8", "replace").rstrip("\0").split("\0")
+    except (OSError, ValueError):
+        return ()
+    return tuple(word.replace("$", "$$") for word in words[1:])  # systemd would put variables in for a single one
 
 
 def environment_file(env: Mapping[str, str]) -> bytes:
@@ -87,12 +120,20 @@ def trial(host: Host, service: Service, binary: str, env: Mapping[str, str], sec
     """Start the copy; it is stopped whatever happens, one that a killed run left behind, too."""
     said = host.run("systemctl", "show", service.name, *[f"--property={one}" for one in PROPERTIES])
     recipe = Recipe.from_properties(said.output)
-    if not recipe.arguments and "argv[]=" not in said.output:
+    if os.path.basename(recipe.program) != os.path.basename(binary):
         raise ClientError(
-            "unit-missing",
+            "driver-unsupported",
             service.name,
-            f"systemd does not know how {service.name} is started.",
-            "Check the unit's name in the inventory, and that the package is installed.",
+            f"{service.name} is started by {recipe.program or 'nothing that systemd names'}, not by a program named "
+            f"{os.path.basename(binary)}, so {binary} cannot be tried in its place.",
+            "Check the names of unit and binary in the inventory; a wrapper around the program cannot be followed.",
+        )
+    if not os.access(binary, os.X_OK):
+        raise ClientError(
+            "setting-invalid",
+            service.name,
+            f"The program {binary} that is to be tried does not exist, or may not be run.",
+            "Stage the package first.",
         )
     copy = Service(host, f"tyk-upgrade-trial-{service.name}")
     overrides = f"/run/{copy.name}.env"
@@ -128,15 +169,24 @@ def _end(host: Host, copy: Service) -> None:
     host.change("systemctl", "reset-failed", copy.name, timeout=30)
 
 
-def watch(service: Service, since: float, success: Sequence[str], failure: Sequence[str], timeout: float) -> Verdict:
-    """Read what the service logged since a moment (seconds since 1970), until it decides or the time is over."""
+def watch(log: JournalLog, service: Service, success: Sequence[str], failure: Sequence[str], timeout: float) -> Verdict:
+    """Read what the service logs until it decides, it ends, or the time (seconds) is over."""
     deadline = time.monotonic() + timeout
+    lines: List[str] = []
     while True:
         ended = not service.look().running
-        verdict = judge(service.journal(LINES, since), success, failure)
+        if ended:
+            service.host.run("journalctl", "--sync", timeout=20)  # its last words may be on their way
+        lines.extend(line for line in log.new_lines() if _tells(line, success, failure))
+        del lines[MAX_LINES:-MAX_LINES]
+        verdict = judge("\n".join(lines), success, failure)
         if verdict.ok is not None or ended or time.monotonic() >= deadline:
             return verdict
         time.sleep(POLL)
+
+
+def _tells(line: str, success: Sequence[str], failure: Sequence[str]) -> bool:
+    return judge(line, success, failure).ok is not None
 
 
 def text_environment(env: Mapping[str, object]) -> Dict[str, str]:

@@ -240,7 +240,7 @@ def numbers(text: str) -> Tuple[int, ...]:
 # -- rpm and dnf ---------------------------------------------------------------------------------------------------------
 
 RPM_FORMAT = "%{NAME}|%{EPOCH}|%{VERSION}|%{RELEASE}|%{ARCH}\\n"
-DNF_FORMAT = "%{name}|%{epoch}|%{version}|%{release}|%{arch}|%{repoid}\n"
+DNF_FORMAT = "%{name}|%{epoch}|%{version}|%{release}|%{arch}|%{repoid}|%{downloadsize}\n"
 
 
 def _evr(epoch: str, version: str, release: str) -> str:
@@ -266,14 +266,16 @@ def parse_rpm(text: str) -> List[Installed]:
 
 def parse_repoquery(text: str) -> List[Candidate]:
     """What dnf repoquery prints with DNF_FORMAT, the newest first. Source packages are left out."""
-    found: Dict[str, Tuple[str, List[str]]] = {}
+    found: Dict[str, Candidate] = {}
     for line in text.splitlines():
         fields = line.strip().split("|")
-        if len(fields) == 6 and fields[4] != "src":
-            entry = found.setdefault(_evr(fields[1], fields[2], fields[3]), (fields[4], []))
-            entry[1].append(fields[5])
-    ordered = sorted(found, key=rpm_order, reverse=True)
-    return [Candidate(one, tuple(sorted(set(found[one][1]))), None, found[one][0]) for one in ordered]
+        if len(fields) == 7 and fields[4] != "src":
+            _name, epoch, version, release, arch, repository, size = fields
+            evr = _evr(epoch, version, release)
+            known = found[evr].sources if evr in found else ()
+            sources = tuple(sorted({*known, repository}))
+            found[evr] = Candidate(evr, sources, int(size) if size.isdigit() else None, arch)
+    return [found[one] for one in sorted(found, key=rpm_order, reverse=True)]
 
 
 def rpm_order(evr: str) -> Tuple[int, List[Tuple[int, int, str]]]:
