@@ -14,8 +14,8 @@ author:
   - tyk.upgrade contributors (@tyk-upgrade)
 description:
   - Since 4.0.11, 4.3.2 and 5.0.0 a gateway gives a bundle's download five seconds, body included. This module does the
-    download from inside the network of the gateway's container and with its name resolution, or from the gateway's own
-    host, and says whether it is within the limit.
+    download from inside the network of the gateway's container and with its name resolution, or from the gateway's
+    own host, and says whether it is within the limit.
   - Nothing is started in the container, so it works with images that have no shell. The user who runs the module has to
     be root on the engine's own host then.
   - For a gateway that is a Linux package it can also load the plugins of the bundle with the gateway's own program, each
@@ -38,7 +38,8 @@ options:
   load_with:
     description:
       - A gateway's program on the host that runs the module, which has to load the bundle's plugins.
-      - Every file that this version would open is loaded with its C(plugin load) command, which came with 5.0.0.
+      - Every file that this version would open is loaded with its C(plugin load) command, which came with 5.0.0;
+        several files are also loaded two by two, since they are going to share a process.
       - Cannot be used with O(container).
     type: dict
     suboptions:
@@ -50,6 +51,10 @@ options:
         description: The version that it is.
         type: str
         required: true
+      environment:
+        description: Environment variables that the plugins need to be loaded. Nothing of the module's own is passed on.
+        type: dict
+        default: {}
       timeout:
         description: Seconds that each load may take.
         type: float
@@ -106,10 +111,29 @@ means:
   type: str
   sample: network namespace of the container tyk-gateway
 loaded:
-  description: The files that were loaded, each with C(file), C(symbol), C(rc) and C(ok).
+  description: What was loaded.
   returned: when O(load_with) is given
   type: list
   elements: dict
+  contains:
+    file:
+      description: The file, or the two files with a comma between them.
+      type: str
+    symbol:
+      description: The function that was looked up.
+      type: str
+    rc:
+      description: The exit code, null if it did not end in time.
+      type: int
+    ok:
+      description: Whether it can be loaded.
+      type: bool
+    message:
+      description: What the gateway's program said, shortened.
+      type: str
+    package:
+      description: The package that differs, empty if that is not what is wrong.
+      type: str
 findings:
   description: What is wrong.
   returned: always
@@ -131,12 +155,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import running_container
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
-    Fetch,
-    download,
-    fetch_as,
-    read_resolver,
-)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Fetch, fetch_as
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     Finding,
     Severity,
@@ -144,6 +163,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     to_dicts,
     warning,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 #: From this share of the limit on the next slower moment of the network is too slow.
@@ -252,17 +272,22 @@ def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     url, limit, wanted = params["url"], params["limit"], params["load_with"]
     module.no_log_values.update(url_secrets(url))
+    if wanted:
+        try:
+            Version.parse(wanted["version"])
+        except ValueError as problem:
+            module.fail_json(msg=f"version of load_with cannot be used: {problem}", findings=[])
     place = socket.gethostname()
     result: Dict[str, Any] = {"changed": False, "means": f"the host {place} itself"}
     with tempfile.TemporaryFile() as body:
         context = tls_context(url, params["validate_certs"])
-        fetch = download(url, limit, read_resolver(os.getpid()), context, body if wanted else None)
+        fetch = fetch_as(None, url, limit, context, body if wanted else None)
         findings = judge(fetch, place, mask_url(url), limit, params["sha256"] or "")
         if wanted:
             result["loaded"] = []
             if not any(one.severity is Severity.ERROR for one in findings):
-                loader = Loader(wanted["binary"], wanted["version"], wanted["timeout"])
-                body.flush()
+                environment = {str(name): str(value) for name, value in wanted["environment"].items()}
+                loader = Loader(wanted["binary"], wanted["version"], wanted["timeout"], environment)
                 result["loaded"], more = try_bundle(f"/proc/self/fd/{body.fileno()}", bundle_of(url), loader)
                 findings = [*findings, *more]
     result.update(seconds=round(fetch.seconds, 3), bytes=fetch.bytes, sha256=fetch.sha256, findings=to_dicts(findings))
@@ -286,6 +311,7 @@ def main() -> None:
                 "options": {
                     "binary": {"type": "path", "required": True},
                     "version": {"type": "str", "required": True},
+                    "environment": {"type": "dict", "default": {}},
                     "timeout": {"type": "float", "default": 60},
                 },
             },

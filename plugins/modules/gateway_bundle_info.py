@@ -116,6 +116,8 @@ findings:
   elements: dict
 """
 
+import os
+import time
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
@@ -136,11 +138,19 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundl
     with_children,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    DomainError,
+    Finding,
+    error,
+    to_dicts,
+    warning,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
-LOG_LINES = 5000
+#: A service that was restarted and has run for so many seconds since is not restarted again and again.
+STEADY = 60
 
 
 def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
@@ -164,7 +174,25 @@ def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
 def look_at_unit(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     service = Service(Host(), params["unit"])
+    if os.geteuid() != 0:
+        raise DomainError(
+            error(
+                "root-needed",
+                service.name,
+                f"Without the rights of root neither the folders of {service.name} nor its log can be looked at.",
+                "Set become: true for this host, and see that the user may become root (sudo).",
+            )
+        )
     unit = service.look()
+    if not unit.found:
+        raise DomainError(
+            error(
+                "unit-missing",
+                service.name,
+                f"There is no service {service.name} on this host.",
+                "Check the unit's name in the inventory.",
+            )
+        )
     if not unit.running:
         raise DomainError(
             error(
@@ -175,30 +203,44 @@ def look_at_unit(module: AnsibleModule) -> Dict[str, Any]:
                 "Start it, or put right what its last lines name.",
             )
         )
-    since = params["since"] if params["since"] is not None else service.started_epoch(unit)
+    started = service.started_epoch(unit) or 0.0
     mapped = mapped_by(with_children(unit.main_pid))
     files = HostFiles()
     bundles = [look_at(files, params["middleware_path"], bundle, mapped) for bundle in params["bundles"]]
-    lines = telling_lines(service.journal(LOG_LINES, since))
+    since = started if params["since"] is None else params["since"]
+    lines = telling_lines(JournalLog(service, since).new_lines())
     return {
         "changed": False,
         "bundles": [bundle.to_dict() for bundle in bundles],
         "log_errors": lines,
         "started_at": unit.started_at,
         "restarts": unit.restarts,
-        "findings": to_dicts([*restarted(service, unit.restarts), *findings_of(service.name, bundles, lines)]),
+        "findings": to_dicts(
+            [*restarted(service, unit.restarts, time.time() - started), *findings_of(service.name, bundles, lines)]
+        ),
     }
 
 
-def restarted(service: Service, count: int) -> List[Finding]:
+def restarted(service: Service, count: int, age: float) -> List[Finding]:
+    """What it means that systemd had to restart it. age: for how many seconds its process has been running."""
     if count == 0:
         return []
+    times = "once" if count == 1 else f"{count} times"
+    said = f"systemd had to restart {service.name} {times} since it was started"
+    if age >= STEADY:
+        return [
+            warning(
+                "crash-loop",
+                service.name,
+                f"{said}; it has run for {age:.0f} s since.",
+                f"See why it ended: journalctl -u {service.name}",
+            )
+        ]
     return [
         error(
             "crash-loop",
             service.name,
-            f"systemd had to restart {service.name} {count} times since it was started. Its last lines: "
-            f"{service.journal() or 'none'}",
+            f"{said}, the last time {age:.0f} s ago. Its last lines: {service.journal() or 'none'}",
             "Put right what its last lines name.",
         )
     ]

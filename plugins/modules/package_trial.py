@@ -2,7 +2,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Proving the next version of a packaged program before it is installed."""
+"""Prove a new program in a throw-away copy of a service, by what it logs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ options:
     default: tried
   binary:
     description:
-      - Path of the program to try, for example what M(tyk.upgrade.package_upgrade) returned as RV(tyk.upgrade.package_upgrade#module:binary).
+      - Path of the program to try, for example what M(tyk.upgrade.package_upgrade) returned as
+        RV(tyk.upgrade.package_upgrade#module:binary). Its name must be that of the program that the service starts.
       - Required if O(state=tried).
     type: path
   env:
@@ -64,7 +65,8 @@ options:
     required: true
   failure:
     description:
-      - Regular expressions; a line of the log that one of them is found in shows that it does not work, whatever else it says.
+      - Regular expressions; a line of the log that one of them is found in shows that it does not work, whatever else
+        it says.
     type: list
     elements: str
     default: []
@@ -111,6 +113,7 @@ findings:
   elements: dict
 """
 
+import os
 import re
 import time
 from typing import Any, Dict, List
@@ -120,19 +123,21 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.unit_trial import text_environment, trial, watch
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._package_module import fail_with
 
 
-def refusal(subject: str, verdict: Verdict, last: str, timeout: float) -> DomainError:
+def refusal(subject: str, verdict: Verdict, last: List[str], ended: bool, timeout: float) -> DomainError:
     """Why the service did not prove itself, with its own words."""
     if verdict.ok is False:
         message = f"{subject} says: {verdict.lines[-1]}"
     else:
-        said = " | ".join(last.splitlines()[-5:]) or "nothing"
-        message = f"{subject} did not say within {timeout:g} s that it works; the last it said is: {said}"
+        said = " | ".join(last[-5:]) or "nothing"
+        how = "ended before it said" if ended else f"did not say within {timeout:g} s"
+        message = f"{subject} {how} that it works; the last it said is: {said}"
     return DomainError(
         error("pump-backend", subject, message, "See whether its back end is up and whether its credentials are right.")
     )
@@ -141,6 +146,13 @@ def refusal(subject: str, verdict: Verdict, last: str, timeout: float) -> Domain
 def prove(params: Dict[str, Any], host: Host, check_mode: bool) -> List[str]:
     """The lines that decided. Raises DomainError or ClientError if it does not work."""
     service = Service(host, params["unit"])
+    if os.geteuid() != 0:
+        raise ClientError(
+            "root-needed",
+            service.name,
+            f"Without the rights of root neither a copy of {service.name} can be started nor its log be read.",
+            "Set become: true for this host, and see that the user may become root (sudo).",
+        )
     unit = service.look()
     if not unit.found:
         raise ClientError(
@@ -152,7 +164,8 @@ def prove(params: Dict[str, Any], host: Host, check_mode: bool) -> List[str]:
     if check_mode:
         return []
     if params["state"] == "observed":
-        return decided(service, service.started_epoch(unit) or time.time(), params, f"The service {service.name}")
+        started = service.started_epoch(unit) or time.time()
+        return decided(service, started, params, f"The service {service.name}")
     subject = f"A trial of {params['binary']} as {service.name}"
     began = time.time()
     with trial(host, service, params["binary"], text_environment(params["env"]), params["timeout"]) as copy:
@@ -161,9 +174,10 @@ def prove(params: Dict[str, Any], host: Host, check_mode: bool) -> List[str]:
 
 def decided(service: Service, since: float, params: Dict[str, Any], subject: str) -> List[str]:
     """The lines that show that it works."""
-    verdict = watch(service, since, params["success"], params["failure"], params["timeout"])
+    log = JournalLog(service, since)
+    verdict = watch(log, service, params["success"], params["failure"], params["timeout"])
     if not verdict.ok:
-        raise refusal(subject, verdict, service.journal(20, since), params["timeout"])
+        raise refusal(subject, verdict, log.tail, not service.look().running, params["timeout"])
     return verdict.lines
 
 

@@ -39,7 +39,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "s390x": "s390x"}
 
 @dataclass(frozen=True)
 class Loader:
-    """A gateway's program, the version that it is, and variables that its plugins need. timeout: seconds for one load."""
+    """A gateway's program, its version, and variables that its plugins need. timeout: seconds for one load."""
 
     binary: str
     version: str
@@ -53,7 +53,7 @@ class Loader:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of loading files together and looking up a symbol in them. code: None for a process that did not end."""
+    """What came of loading files together and looking up a symbol. code: None for a process that did not end."""
 
     files: Tuple[str, ...]
     symbol: str
@@ -93,7 +93,8 @@ def try_bundle(path: str, subject: str, loader: Loader) -> Tuple[List[Dict[str, 
             info(
                 "driver-unsupported",
                 subject,
-                f"A gateway {loader.version} has no command to load a plugin (it came with 5.0.0), so {subject} was not tried.",
+                f"A gateway {loader.version} has no command to load a plugin (it came with 5.0.0), so {subject} was not "
+                f"tried.",
                 "Nothing needs to be done; the plugin's effect is proven by requests.",
             )
         ]

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Downloading from a gateway's own network position: that of its container, or its host.
+"""Downloading from a gateway's own network position: that of its container or of its host.
 
-A child process enters the container's network namespace, if there is one, so routes, firewalls and the engine's own DNS count as they do
+A child process enters a container's network namespace, so routes, firewalls and the engine's own DNS count as they do
 for the gateway. Names are looked up by the container's own hosts file and resolver configuration, without the host's
 name service switch, whose plugins may answer through other ways than the network.
 """

@@ -79,8 +79,8 @@ class Recipe:
 
     def options(self, overrides: str, seconds: float) -> List[str]:
         """Properties of the copy. overrides: a file with the environment that differs, which has the last word."""
-        options = [f"--property=RuntimeMaxSec={seconds:.0f}", "--property=Restart=no", "--property=KillMode=control-group"]
-        options += ["--property=TimeoutStopSec=5"]
+        options = [f"--property=RuntimeMaxSec={seconds:.0f}", "--property=TimeoutStopSec=5"]
+        options += ["--property=Restart=no", "--property=KillMode=control-group"]
         for name, value in (
             ("User", self.user),
             ("Group", self.group),
