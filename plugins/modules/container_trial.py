@@ -53,6 +53,7 @@ options:
   env:
     description:
       - Environment variables that the copy has other than the existing container.
+      - The text V({free_port}) in a value becomes the number of a free port, for containers that share their host's ports.
     type: dict
     default: {}
   success:
@@ -110,7 +111,13 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict, tail, trial, watch
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import (
+    Verdict,
+    tail,
+    trial,
+    trial_environment,
+    watch,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
@@ -152,8 +159,7 @@ def observe(engine: Engine, params: Dict[str, Any]) -> List[str]:
 
 def attempt(engine: Engine, params: Dict[str, Any]) -> List[str]:
     engine.ensure_image(params["image"], "never")
-    env = {str(key): str(value) for key, value in params["env"].items()}
-    with trial(engine, params["name"], params["image"], env) as identity:
+    with trial(engine, params["name"], params["image"], trial_environment(params["env"])) as identity:
         verdict = watch(engine, identity, params["success"], params["failure"], params["timeout"])
         if not verdict.ok:
             subject = f"A trial of {params['image']} as {params['name']}"

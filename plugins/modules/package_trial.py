@@ -55,6 +55,8 @@ options:
   env:
     description:
       - Environment variables that the copy has other than the service.
+      - The text V({free_port}) in a value becomes the number of a free port, since the copy shares the host's ports with
+        the service.
     type: dict
     default: {}
   success:
@@ -91,6 +93,7 @@ EXAMPLES = r"""
     binary: /var/lib/tyk-upgrade/staged/tyk-pump-1.12.0/bin/tyk-pump
     env:
       TYK_PMP_ANALYTICSSTORAGECONFIG_DATABASE: "15"
+      TYK_PMP_HEALTHCHECKENDPOINTPORT: "{free_port}"
     success: ["Init Pump: [A-Z]"]
     failure: [Pump init error]
   become: true
@@ -120,12 +123,15 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import (
+    Verdict,
+    trial_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.unit_trial import text_environment, trial, watch
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.unit_trial import trial, watch
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._package_module import fail_with
 
@@ -168,7 +174,7 @@ def prove(params: Dict[str, Any], host: Host, check_mode: bool) -> List[str]:
         return decided(service, started, params, f"The service {service.name}")
     subject = f"A trial of {params['binary']} as {service.name}"
     began = time.time()
-    with trial(host, service, params["binary"], text_environment(params["env"]), params["timeout"]) as copy:
+    with trial(host, service, params["binary"], trial_environment(params["env"]), params["timeout"]) as copy:
         return decided(copy, began, params, subject)
 
 

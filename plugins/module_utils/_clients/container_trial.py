@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import re
+import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,18 @@ def judge(log: str, success: Sequence[str], failure: Sequence[str]) -> Verdict:
         return Verdict(False, bad)
     good = [line for line in lines if any(re.search(pattern, line) for pattern in success)]
     return Verdict(True if good else None, good)
+
+
+def trial_environment(env: Mapping[str, object]) -> Dict[str, str]:
+    """The variables as texts; {free_port} in one becomes a port that nothing listens on now, a new one each time."""
+    return {str(name): re.sub(r"\{free_port\}", lambda _match: str(free_port()), str(value)) for name, value in env.items()}
+
+
+def free_port() -> int:
+    """A TCP port of this host that nothing listens on now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
 
 
 def trial_body(body: Mapping[str, Any], env: Mapping[str, str], container_name: str) -> Dict[str, Any]:

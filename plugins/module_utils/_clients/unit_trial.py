@@ -14,7 +14,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict, judge
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
@@ -187,8 +187,3 @@ def watch(log: JournalLog, service: Service, success: Sequence[str], failure: Se
 
 def _tells(line: str, success: Sequence[str], failure: Sequence[str]) -> bool:
     return judge(line, success, failure).ok is not None
-
-
-def text_environment(env: Mapping[str, object]) -> Dict[str, str]:
-    """The variables as texts."""
-    return {str(name): str(value) for name, value in env.items()}
