@@ -28,7 +28,6 @@ from load import Load, check_clean
 from scenario import serving
 from settings import ROOT, TO_VERSION, LabError, Settings
 
-OUT = ROOT / "build" / "demo"
 
 
 def playbook(name: str, inventory_file: Path, *extra: str) -> int:
@@ -44,14 +43,16 @@ class Demo:
     def __init__(self, broken: str | None) -> None:
         self.lab = Lab(Settings.from_environment())
         self.broken = broken
-        self.inventory = OUT / "inventory.yml"
+        name = self.lab.settings.name
+        self.out = ROOT / "build" / ("demo" if name == "tyk-lab" else f"demo-{name.removeprefix('tyk-lab-')}")
+        self.inventory = self.out / "inventory.yml"
 
     def run(self) -> int:
-        shutil.rmtree(OUT, ignore_errors=True)
-        OUT.mkdir(parents=True)
+        shutil.rmtree(self.out, ignore_errors=True)
+        self.out.mkdir(parents=True)
         self._bring_up()
         self._write_inventory()
-        load = Load(self.lab.settings, self.lab.stand_ins, OUT)
+        load = Load(self.lab.settings, self.lab.stand_ins, self.out)
         before = serving(self.lab)
         load.reset_records()
         say("load runs; the upgrade begins")
@@ -63,8 +64,8 @@ class Demo:
             reading = load.stop()
             records = load.drained(reading["answered"])
         self._write_meters(reading, records)
-        meters = ("-e", f"@{OUT / 'meters.json'}")
-        with (OUT / "report.log").open("w") as log:
+        meters = ("-e", f"@{self.out / 'meters.json'}")
+        with (self.out / "report.log").open("w") as log:
             command = [str(BIN / "ansible-playbook"), "playbooks/report.yml", "-i", str(self.inventory), *meters]
             subprocess.run(command, cwd=ROOT, env=environment(), stdout=log, stderr=log, check=False)  # noqa: S603
         report = self._report()
@@ -94,7 +95,7 @@ class Demo:
         lab = self.lab
         content = inventory.build(lab)
         content["all"]["vars"].update(
-            tyk_report_dir=str(OUT), tyk_journal_dir=str(OUT / "journal"), tyk_backup_dir=str(OUT / "backups")
+            tyk_report_dir=str(self.out), tyk_journal_dir=str(self.out / "journal"), tyk_backup_dir=str(self.out / "backups")
         )
         if self.broken:
             content["all"]["vars"]["tyk_compiler_images"] = {TO_VERSION: lab.publish_mismatch()}
@@ -108,13 +109,13 @@ class Demo:
             "analytics": {"records_in": reading["answered"], "records_out": records},
             "lab": {"images": "/".join(sorted(set(self.lab.kinds.values()))), "stand_ins": description["stand_ins"]},
         }
-        (OUT / "meters.json").write_text(json.dumps({"tyk_report_meters": meters}, indent=2) + "\n")
-        (OUT / "load.json").write_text(json.dumps(reading, indent=2) + "\n")
+        (self.out / "meters.json").write_text(json.dumps({"tyk_report_meters": meters}, indent=2) + "\n")
+        (self.out / "load.json").write_text(json.dumps(reading, indent=2) + "\n")
 
     def _report(self) -> dict[str, Any]:
-        path = OUT / "report.json"
+        path = self.out / "report.json"
         if not path.exists():
-            tail = (OUT / "report.log").read_text().strip().splitlines()[-20:]
+            tail = (self.out / "report.log").read_text().strip().splitlines()[-20:]
             raise LabError(f"The run wrote no report to {path}. The report playbook ended with:\n" + "\n".join(tail))
         report: dict[str, Any] = json.loads(path.read_text())
         return report
@@ -168,7 +169,7 @@ class Demo:
             ("latency", f"p50 {reading['p50_ms']:.1f} ms, p99 {reading['p99_ms']:.1f} ms"),
             ("analytics", f"{reading['answered']} records in, {records} out"),
             ("stand-ins", ", ".join(self.lab.stand_in_names())),
-            ("report", str(OUT / "report.html")),
+            ("report", str(self.out / "report.html")),
         ]
         print()
         for name, value in rows:
