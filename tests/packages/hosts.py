@@ -115,9 +115,14 @@ class Host:
             self.sh("dnf -q clean all")
         self.refresh()
 
-    def sh(self, command: str, check: bool = True) -> tuple[int, str]:
-        done = self.container.exec_run(["sh", "-c", command])
-        output = done.output.decode(errors="replace")
+    def sh(self, command: str, check: bool = True, user: str = "root") -> tuple[int, str]:
+        """Exit code and output. By way of a file: a busy engine loses what a short-lived command prints."""
+        said = f"/var/tmp/said-{user}"
+        done = self.container.exec_run(["sh", "-c", f"exec >{said} 2>&1\n{command}"], user=user, workdir="/")
+        data, _about = self.container.get_archive(said)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(data))) as archive:
+            content = archive.extractfile(archive.getmembers()[0])
+            output = content.read().decode(errors="replace") if content else ""
         assert not check or done.exit_code == 0, f"{command}: {output}"
         return done.exit_code, output
 
@@ -170,8 +175,7 @@ class Host:
     def _run(self, order: dict[str, Any], user: str = "root") -> tuple[int, str]:
         script = json.dumps(order).replace("'", "'\\''")
         command = f"printf %s '{script}' | PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={HARNESS} python3 {HARNESS}/run_module.py"
-        done = self.container.exec_run(["sh", "-c", command], user=user, workdir="/")
-        return done.exit_code, done.output.decode(errors="replace")
+        return self.sh(command, check=False, user=user)
 
     def settled(self) -> None:
         """Wait until what a killed module had started is over."""

@@ -20,7 +20,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 ARCHITECTURES: Dict[str, str] = {"x86_64": "amd64", "aarch64": "arm64", "noarch": "all"}
 
 _EDITION = re.compile(r"-(ee|fips)$")
-_VERSION_TEXT = re.compile(r"(?<![\w.])v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)")
+_VERSION_TEXT = re.compile(r"(?<![\w.])v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)(?!\.?\d)")
 
 
 def go_arch(machine: str) -> str:
@@ -287,16 +287,17 @@ def rpm_order(evr: str) -> Tuple[int, List[Tuple[int, int, str]]]:
 
 
 _DNF_REPOSITORY = re.compile(r"Failed to download metadata for repo '([^']+)'(?::\s*(.*))?")
+_DNF_CAUSE = re.compile(r"^Errors during downloading metadata for repository '([^']+)':\n\s+- (.*)$", re.MULTILINE)
 _DNF_SKIPPED = re.compile(r"^Ignoring repositories: (.+)$", re.MULTILINE)
 _DNF_TRUST = ("GPG", "signature", "not signed", "Public key")
 
 
 def parse_dnf_errors(text: str) -> List[RepositoryProblem]:
     """Which repositories dnf could not read, and why."""
-    errors = [line for line in text.splitlines() if line.strip().startswith(("- ", "Error", "Errors"))]
+    causes = dict(_DNF_CAUSE.findall(text))
     found = []
     for match in _DNF_REPOSITORY.finditer(text):
-        reason = (match.group(2) or "").strip() or "; ".join(line.strip(" -") for line in errors[:2])
+        reason = causes.get(match.group(1)) or (match.group(2) or "").strip() or "it did not answer"
         found.append(RepositoryProblem(match.group(1), reason, any(word in reason for word in _DNF_TRUST)))
     for match in _DNF_SKIPPED.finditer(text):
         found.extend(RepositoryProblem(one.strip(), "it did not answer") for one in match.group(1).split(","))
