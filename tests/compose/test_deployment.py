@@ -1,0 +1,109 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role deployment on a real Compose project: there, back, twice, in check mode, and refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from project import BROKEN, NEW, OLD, PROJECT
+from settings import ROOT
+
+UPGRADE = ("stage", "apply", "verify")
+
+
+def test_there_and_back(project: Any) -> None:
+    before = project.look()
+    predicted = project.deploy("stage", "apply", check=True)
+    assert predicted.code == 0, predicted.text
+    assert project.look() == before
+
+    done = project.deploy(*UPGRADE)
+    assert done.code == 0, done.text
+    assert (
+        predicted.changed
+        == done.changed
+        == ["Let the project's file name the image", "Recreate the service's container"]
+    )
+    after = project.look()
+    assert after["files"] == {"compose.yml": PROJECT, ".env": "# what runs\nTAG=v5.8.9  # all of us\n"}
+    assert project.image() == [NEW, "running"]
+    other = f"{project.name}-gw2-1"
+    assert after["containers"][other] == before["containers"][other]
+    backup = project.folder.parent / "backup"
+    assert [path.read_text() for path in backup.rglob(".env.*")] == [before["files"][".env"]]
+    assert list(backup.rglob("container.json")) and list(backup.rglob("hostname"))
+
+    again = project.deploy(*UPGRADE)
+    assert again.code == 0 and again.changed == [] and project.look() == after, again.text
+
+    returned = project.deploy("rollback")
+    assert returned.code == 0, returned.text
+    assert project.look()["files"] == before["files"] and project.image() == [OLD, "running"]
+    evidence = [path for path in (backup / "evidence").iterdir() if path.suffix == ".json"]
+    assert len(evidence) == 1 and "s3cret-value" not in evidence[0].read_text()
+
+
+def test_what_cannot_be_started_is_taken_back_at_once(project: Any) -> None:
+    before = project.look()
+    done = project.deploy(*UPGRADE, image=BROKEN)
+    assert done.code != 0
+    assert "Docker Compose could not replace" in done.text and "no/such/program" in done.text
+    assert project.look()["files"] == before["files"] and project.image() == [OLD, "running"]
+
+
+def test_a_run_that_was_cut_off_after_the_edit_is_finished(project: Any) -> None:
+    (project.folder / ".env").write_text("TAG=v5.8.9\n")
+    predicted, done = project.deploy("apply", check=True), project.deploy("apply", "verify")
+    assert predicted.changed == done.changed == ["Recreate the service's container"], predicted.text + done.text
+    assert project.image() == [NEW, "running"]
+
+
+def refused(project: Any, said: str, **how: Any) -> None:
+    before = project.look()
+    done = project.deploy("stage", **how)
+    assert done.code != 0 and said in " ".join(done.text.split()), done.text
+    assert done.changed == [] and project.look() == before
+
+
+def test_a_service_of_several_containers_is_refused(project: Any) -> None:
+    project.compose("up", "--detach", "--scale", "gw1=2")
+    refused(project, "one inventory host is one container")
+
+
+def test_a_project_that_compose_cannot_read_is_refused(project: Any) -> None:
+    (project.folder / "compose.yml").write_text(PROJECT + "  gw3: {image: [}\n")
+    refused(project, "compose.yml")
+
+
+def test_an_image_that_is_not_understood_is_refused_with_the_edit_to_make(project: Any) -> None:
+    (project.folder / ".env").write_text("TAG=${BASE}\nBASE=v5.3.0\n")
+    refused(project, f"By hand: in {project.folder}/compose.yml set services.gw1.image to {NEW}")
+
+
+def test_a_host_without_compose_is_refused(project: Any, tmp_path: Path) -> None:
+    plain = tmp_path / "bin"
+    plain.mkdir()
+    docker = plain / "docker"
+    docker.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = compose ] && { echo "docker: \'compose\' is not a docker command." >&2; exit 1; }\n'
+        f'exec {shutil.which("docker")} "$@"\n'
+    )
+    docker.chmod(0o755)
+    refused(project, "'compose' is not a docker command", env={"PATH": f"{plain}:{os.environ['PATH']}"})
+
+
+def test_a_controller_without_the_collection_is_refused(project: Any, tmp_path: Path) -> None:
+    bare = tmp_path / "collections" / "ansible_collections" / "tyk"
+    bare.mkdir(parents=True)
+    (bare / "upgrade").symlink_to(ROOT)
+    refused(
+        project,
+        "ansible-galaxy collection install community.docker",
+        env={"ANSIBLE_COLLECTIONS_PATH": str(bare.parents[1]), "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false"},
+    )
