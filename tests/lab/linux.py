@@ -181,14 +181,18 @@ class LinuxFleet:
         code, dummy = self.execute(role, f"host-state {unit(role)} {config_file(role)} | cmp -s - {HANDED_OVER}")
         return code == 0
 
+    def _answer(self, role: str, command: str) -> str:
+        """The output of a command that only looks and always says something: the engine sometimes loses what one said."""
+        return str(wait_for(f"{role}: {command}", lambda: self.execute(role, command)[1], timeout=15))
+
     def package_version(self, role: str) -> str:
         if self._kind(role) == "deb":
-            return self.execute(role, f"dpkg-query -W -f '${{Version}}' {unit(role)}")[1]
-        return self.execute(role, f"rpm -q --qf '%{{VERSION}}-%{{RELEASE}}' {unit(role)}")[1]
+            return self._answer(role, f"dpkg-query -W -f '${{Version}}' {unit(role)}")
+        return self._answer(role, f"rpm -q --qf '%{{VERSION}}-%{{RELEASE}}' {unit(role)}")
 
     def identity(self, role: str) -> list[Any]:
-        properties = "-p ExecMainStartTimestampMonotonic -p NRestarts"
-        return [self.package_version(role), *self.execute(role, f"systemctl show {unit(role)} {properties}")[1].split()]
+        show = f"systemctl show {unit(role)} -p ExecMainStartTimestampMonotonic -p NRestarts"
+        return [self.package_version(role), *self._answer(role, show).split()]
 
     def variables(self, role: str) -> dict[str, Any]:
         return {
@@ -213,7 +217,9 @@ class LinuxFleet:
 
     def use_repository(self, role: str, name: str) -> None:
         """Point the host at another repository: a name of packages.REPOSITORIES; any other name is not there."""
-        self.execute(role, f"repository {name}")
+        code, output = self.execute(role, f"repository {name}")
+        if code:
+            raise LabError(f"{role} was not pointed at the repository {name}: {output}")
 
     def put_package(self, role: str, package: str, version: str, repository: str = "stable") -> tuple[str, str]:
         """Copy a package file to the host; its path there and its checksum as ``sha256:<hex>``."""
