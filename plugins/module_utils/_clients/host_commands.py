@@ -107,11 +107,12 @@ class Host:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        assert process.stdout is not None
         try:
-            yield process.stdout
+            if process.stdout is not None:
+                yield process.stdout
         finally:
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
             process.kill()
             process.wait()
 

@@ -143,6 +143,12 @@ class Observed:
     runs_installed: bool = False
     findings: List[Finding] = field(default_factory=list)
 
+    def both(self) -> Tuple[Installed, Target]:
+        """What is installed and what is wanted, once no finding has said that one of them is missing."""
+        if self.installed is None or self.target is None:
+            raise ValueError("The package or its wanted version was not looked for.")
+        return self.installed, self.target
+
     @property
     def at_target(self) -> bool:
         """Whether the wanted version is what is installed, in whatever packaging of it."""
@@ -509,20 +515,19 @@ def _package_findings(manager: PackageManager, subject: Subject, seen: Observed)
                 else f"Finish it by hand: rpm -U --replacepkgs, or dnf remove --duplicates {subject.name}",
             )
         )
-    return found + _changed_findings(subject, seen)
+    return found + _changed_findings(subject, seen, seen.installed)
 
 
-def _changed_findings(subject: Subject, seen: Observed) -> List[Finding]:
+def _changed_findings(subject: Subject, seen: Observed, installed: Installed) -> List[Finding]:
     found = []
-    assert seen.installed is not None
-    if seen.binary_changed and seen.installed.healthy:
+    if seen.binary_changed and installed.healthy:
         paths = ", ".join(one.path for one in seen.differences if one.content and not one.config)
         make = error if subject.version and not seen.interrupted else warning
         found.append(
             make(
                 "binary-changed",
                 subject.name,
-                f"{paths} is not what the package {subject.name} {seen.installed.version} brought; it was replaced or "
+                f"{paths} is not what the package {subject.name} {installed.version} brought; it was replaced or "
                 f"changed by hand.",
                 f"Install the package's own again (apt-get install --reinstall, dnf reinstall {subject.name}), or upgrade "
                 f"by hand what was replaced by hand.",
@@ -534,7 +539,7 @@ def _changed_findings(subject: Subject, seen: Observed) -> List[Finding]:
             make(
                 "package-held",
                 subject.name,
-                f"{subject.name} is kept at {seen.installed.version} ({', '.join(seen.hold.kinds)}).",
+                f"{subject.name} is kept at {installed.version} ({', '.join(seen.hold.kinds)}).",
                 "Allow with release_hold that it is lifted for the upgrade and put back afterwards, or lift it yourself.",
             )
         )

@@ -130,8 +130,7 @@ class Replacement:
             self.outcome.binary = self.subject.binary
             return self.outcome
         self._announce_fetching(seen)
-        assert seen.target is not None
-        self.outcome.binary = self._staged_binary(seen.target.package_version)
+        self.outcome.binary = self._staged_binary(seen.both()[1].package_version)
         if not self.settings.check_mode:
             self._fetch(seen)
         return self.outcome
@@ -143,9 +142,7 @@ class Replacement:
         if seen.at_target:
             self._run_what_is_installed(seen)
             return self.outcome
-        target, installed = seen.target, seen.installed
-        assert target is not None and installed is not None
-        self.outcome.after = versions_of(target.package_version)
+        self.outcome.after = versions_of(seen.both()[1].package_version)
         self._announce_fetching(seen)
         if self.settings.check_mode:
             self._announce_replacing(seen)
@@ -238,14 +235,13 @@ class Replacement:
         if any(one.severity is Severity.ERROR for one in seen.findings):
             raise Refused(seen.findings)
         self.outcome.findings = seen.findings
-        assert seen.installed is not None
-        if not self.outcome.before:
+        if seen.installed is not None and not self.outcome.before:
             self.outcome.before = self.outcome.after = versions_of(seen.installed.package_version)
         return seen
 
     def _run_what_is_installed(self, seen: Observed) -> None:
-        assert seen.installed is not None
-        self.outcome.after = versions_of(seen.installed.package_version)
+        if seen.installed is not None:
+            self.outcome.after = versions_of(seen.installed.package_version)
         self.outcome.binary = self.subject.binary
         if not seen.unit.running:
             self._start_if_down()
@@ -281,17 +277,17 @@ class Replacement:
         self.outcome.actions.extend(actions)
 
     def _announce_fetching(self, seen: Observed) -> None:
-        assert seen.target is not None and seen.installed is not None
-        if not is_staged(self.subject, seen.target.package_version):
-            self._do(f"downloaded {self.name} {seen.target.package_version}")
-        if self._kept(seen.installed) is None:
-            self._do(f"kept {self.name} {seen.installed.package_version} for the way back")
+        installed, target = seen.both()
+        if not is_staged(self.subject, target.package_version):
+            self._do(f"downloaded {self.name} {target.package_version}")
+        if self._kept(installed) is None:
+            self._do(f"kept {self.name} {installed.package_version} for the way back")
 
     def _announce_replacing(self, seen: Observed) -> None:
-        assert seen.target is not None and seen.installed is not None
+        installed, target = seen.both()
         if seen.unit.running:
             self._do(f"stopped {self.service.name}")
-        self._do(f"installed {self.name} {seen.target.package_version} over {seen.installed.package_version}")
+        self._do(f"installed {self.name} {target.package_version} over {installed.package_version}")
         self._do(*[f"placed {file.dest}" for file in self.settings.files])
         if seen.hold:
             self._do(f"held {self.name} again ({', '.join(seen.hold.kinds)})")
@@ -316,8 +312,8 @@ class Replacement:
 
     def _fetch(self, seen: Observed) -> Tuple[Fetched, PackageFile]:
         """The wanted version, and the installed one for the way back, in folders of ours. Nothing else is touched."""
-        assert seen.target is not None and seen.installed is not None
-        version = seen.target.package_version
+        installed, target = seen.both()
+        version = target.package_version
         folder = self.subject.staged(version)
         os.makedirs(folder, mode=0o755, exist_ok=True)
         ready = os.path.join(folder, "staged.json")
@@ -333,7 +329,7 @@ class Replacement:
             files = {os.path.basename(path): sha256(path) for path in (fetched.package.path, *fetched.others)}
             content = {"name": self.name, "package_version": version, "files": files}
             self.host.write(ready, json.dumps(content, indent=2).encode(), 0o644)
-        return fetched, self._keep(seen.installed)
+        return fetched, self._keep(installed)
 
     def _already_fetched(self, folder: str, version: str) -> Optional[Fetched]:
         """What an earlier run fetched, if every file of it is still the same; then no repository is asked again."""
@@ -416,7 +412,7 @@ class Replacement:
     # -- replacing ---------------------------------------------------------------------------------------------------
 
     def _replace(self, seen: Observed, fetched: Fetched, kept: PackageFile) -> None:
-        assert seen.target is not None and seen.installed is not None
+        target = seen.both()[1]
         self.manager.wait_unlocked(self.subject.lock_timeout)
         state = self._back_up(seen, kept)
         self._write_state(state)
@@ -427,10 +423,10 @@ class Replacement:
             self.service.stop(self.settings.stop_timeout)
             self.manager.wait_unlocked(self.subject.lock_timeout)
             self.manager.install(fetched, seen.hold)
-            self._read_back(seen.target.package_version)
+            self._read_back(target.package_version)
             self._keep_config(state, seen)
             self._place(state)
-            self.manager.restore_hold(self.name, seen.hold, seen.target.package_version)
+            self.manager.restore_hold(self.name, seen.hold, target.package_version)
             self.service.unguard()
             self.service.enable(state["before"]["file_state"])
             self.service.start()
@@ -529,10 +525,10 @@ class Replacement:
 
     def _back_up(self, seen: Observed, kept: PackageFile) -> Dict[str, Any]:
         """Save what may change; the state from which everything can be put back."""
-        assert seen.target is not None and seen.installed is not None
+        installed, target = seen.both()
         folder = os.path.join(
             self.settings.backup_dir or os.path.join(HOME, "backups"),
-            f"{self.name}-{seen.installed.package_version.replace(':', '_')}",
+            f"{self.name}-{installed.package_version.replace(':', '_')}",
         )
         self.host.private_folder(folder)
         files = {}
@@ -547,7 +543,7 @@ class Replacement:
         for file in self.settings.files:
             placed[file.dest] = {**self._save(file.dest, folder, "placed"), "folders": missing_folders(file.dest)}
         before = {
-            **versions_of(seen.installed.package_version),
+            **versions_of(installed.package_version),
             "file_state": seen.unit.file_state,
             "running": seen.unit.running,
             "invocation": seen.unit.invocation,
@@ -557,7 +553,7 @@ class Replacement:
         about = {
             "package": self.name,
             "before": before,
-            "to": seen.target.package_version,
+            "to": target.package_version,
             "files": files,
             "bundles": sorted(os.listdir(bundles)) if bundles and os.path.isdir(bundles) else [],
         }
@@ -568,7 +564,7 @@ class Replacement:
             "name": self.name,
             "unit": self.service.name,
             "before": before,
-            "to": seen.target.package_version,
+            "to": target.package_version,
             "kept": kept.path,
             "backup": folder,
             "files": files,

@@ -104,9 +104,12 @@ def test_a_pid_file(tmp_path: Path) -> None:
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     path = str(tmp_path / "a" / "lock")
-    with exclusive(path, "the package a"), pytest.raises(ClientError, match="has been working on the package a"):
-        with exclusive(path, "the package a", wait=0.1):
-            raise AssertionError
+    with (
+        exclusive(path, "the package a"),
+        pytest.raises(ClientError, match="has been working on the package a"),
+        exclusive(path, "the package a", wait=0.1),
+    ):
+        raise AssertionError
     with exclusive(path, "the package a", wait=0):
         pass
 
