@@ -11,7 +11,7 @@ RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/
 # Which lab `demo` and `lab-*` work on: docker (default), linux, compose or mixed.
 export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
 
-.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity package molecule collections clean
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts package molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ faults: collections ## A gateway that fails and a killed run, in the middle of t
 
 parity: collections ## Check mode predicts the run; the second run changes nothing
 	@$(RUN) tests/lab/checks.py parity
+
+hosts: collections ## Packages on real hosts: upgraded, killed at each step, refused for each bad input
+	@$(RUN) tests/lab/checks.py hosts
 
 package: ## The tarball works when only meta, plugins, roles and playbooks are installed
 	@$(RUN) tests/lab/checks.py package

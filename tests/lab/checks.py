@@ -1,7 +1,8 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | molecule | package``.
+"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | hosts | molecule |
+package``.
 
 Each prints what failed and ends with the exit code that says so.
 """
@@ -189,6 +190,11 @@ def faults() -> bool:
     return pytest("tests/faults")
 
 
+def hosts() -> bool:
+    """Packages and services on hosts with real systemd, apt and dnf; one worker for each kind of host."""
+    return pytest("tests/packages", "-n", "2", "--dist", "loadgroup")
+
+
 def molecule() -> bool:
     return call(
         str(BIN / "molecule"),
@@ -226,7 +232,7 @@ def package() -> bool:
 
 
 CHECKS: dict[str, Callable[[], bool]] = {
-    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, faults, molecule, package)
+    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, faults, hosts, molecule, package)
 }
 
 

@@ -128,6 +128,7 @@ def test_a_hold_is_respected_lifted_and_put_back(host: Host) -> None:
     else:
         host.sh(f"mkdir -p /etc/dnf/plugins; echo '{UNIT}-0:{host.old}.*' >>/etc/dnf/plugins/versionlock.list")
     starts = host.starts()
+    assert host.upgrade(state="staged")["failed"] is False, "a download is no change of what is held"
     refused = host.upgrade()
     assert codes(refused) == ["package-held"] and host.starts() == starts
     result = host.upgrade(release_hold=True)

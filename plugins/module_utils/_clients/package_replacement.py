@@ -125,7 +125,7 @@ class Replacement:
 
     def staged(self) -> Outcome:
         """Everything of the wanted version is on this host; what runs is not touched."""
-        seen = self._observed()
+        seen = self._observed(but=("package-held",))
         if seen.at_target:
             self.outcome.binary = self.subject.binary
             return self.outcome
@@ -224,14 +224,15 @@ class Replacement:
 
     # -- observing ---------------------------------------------------------------------------------------------------
 
-    def _observed(self) -> Observed:
-        """What is there; raises if anything stands against the upgrade."""
+    def _observed(self, but: Tuple[str, ...] = ()) -> Observed:
+        """What is there; raises if anything stands against the upgrade. but: findings that do not matter now."""
         seen = observe(self.host, self.manager, self.subject, offers=False)
         target_missing = seen.target is None or not seen.target.available
         if target_missing and not seen.at_target and not self.subject.file and seen.installed is not None:
             seen = observe(self.host, self.manager, self.subject, refresh=True)
         if self.settings.check_mode and self._repair_announced:
             seen.findings = [one for one in seen.findings if one.code not in ("unit-failed", "package-half-configured")]
+        seen.findings = [one for one in seen.findings if one.code not in but]
         if any(one.severity is Severity.ERROR for one in seen.findings):
             raise Refused(seen.findings)
         self.outcome.findings = seen.findings
