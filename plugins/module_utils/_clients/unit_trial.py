@@ -66,9 +66,10 @@ class Recipe:
                 match = _FILE.match(line.split("=", 1)[1])
                 if match:
                     files.append((match.group(1), match.group(2) == "yes"))
+        path = program.group(1) if program else ""
         return cls(
-            program=program.group(1) if program else "",
-            arguments=_of_process(data.get("MainPID", "")) or arguments,
+            program=path,
+            arguments=_of_process(data.get("MainPID", ""), path) or arguments,
             user=data.get("User", ""),
             group=data.get("Group", ""),
             more_groups=data.get("SupplementaryGroups", ""),
@@ -96,14 +97,15 @@ class Recipe:
         return [*options, f"--property=EnvironmentFile={overrides}"]
 
 
-def _of_process(pid: str) -> Tuple[str, ...]:
+def _of_process(pid: str, program: str) -> Tuple[str, ...]:
     """The arguments that a running service was really started with: systemctl show does not quote them."""
     try:
         with open(f"/proc/{int(pid)}/cmdline", "rb") as stream:
             words = stream.read().decode("utf-8", "replace").rstrip("\0").split("\0")
+        place = words.index(program)  # a script stands behind its interpreter
     except (OSError, ValueError):
         return ()
-    return tuple(word.replace("$", "$$") for word in words[1:])  # systemd would put variables in for a single one
+    return tuple(word.replace("$", "$$") for word in words[place + 1 :])  # systemd puts variables in for a single one
 
 
 def environment_file(env: Mapping[str, str]) -> bytes:

@@ -1,0 +1,238 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""bundle_fetch_check on the gateway's own host: the download is timed there, and its program loads the plugins."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import host_plugins
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Member, build
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, Request
+
+# Answers as a gateway's `plugin load` does for files that hold these words. A file exports the functions it names.
+PROGRAM = """#!/bin/sh
+echo "$PWD $* ${NEEDED:-nothing}" >>"%(log)s"
+files=$4 symbol=$6 seen=
+IFS=,
+for file in $files; do
+    words=$(cat "$file")
+    case $words in
+    *MISMATCH*) echo "tyk: error: unexpected error: plugin.Open(\\"x\\"): plugin was built with a different version of package \
+github.com/sirupsen/logrus, try --help" >&2; exit 1 ;;
+    *GENERATION*) echo "fatal error: runtime: no plugin module data" >&2; exit 2 ;;
+    *SIGNAL*) kill -SEGV $$ ;;
+    *HANG*) sleep 60 & wait ;;
+    *NOEXEC*) echo "plugin.Open: $file: failed to map segment from shared object" >&2; exit 1 ;;
+    *SAME_PATH*) [ -z "$seen" ] || { echo "plugin.Open(\\"x\\"): plugin already loaded" >&2; exit 1; } ;;
+    esac
+    seen=1
+    case $words in
+    *"$symbol"*) echo "[file=$file, symbol=$symbol] loaded ok, got 0x7f" ;;
+    *) echo "tyk: error: unexpected error: plugin: symbol $symbol not found in plugin x, try --help" >&2; exit 1 ;;
+    esac
+done
+"""
+VERSION = "5.8.9"
+ARCH = host_plugins.architecture()
+
+
+def named(stem: str, version: str = VERSION) -> str:
+    return f"{stem}_v{version}_linux_{ARCH}.so"
+
+
+def hook(stem: str, name: str, **more: Any) -> Dict[str, Any]:
+    return {"path": f"{stem}.so", "name": name, **more}
+
+
+def bundle(files: Dict[str, str], pre: List[Dict[str, Any]], **middleware: Any) -> bytes:
+    handle = io.BytesIO()
+    manifest = {"file_list": list(files), "custom_middleware": {"driver": "goplugin", "pre": pre, **middleware}}
+    build(handle, manifest, [Member(name, content=text.encode()) for name, text in files.items()])
+    return handle.getvalue()
+
+
+class Store:
+    """A bundle store on loopback, and a gateway's program that remembers what it was asked."""
+
+    def __init__(self, url: str, files: Dict[str, bytes], program: Path, log: Path) -> None:
+        self.url, self.files, self.program, self.log = url, files, program, log
+
+    def check(self, content: bytes = b"", name: str = "b.zip", **arguments: Any) -> Dict[str, Any]:
+        self.files[f"/{name}"] = content or self.files.get(f"/{name}", b"")
+        return run_module("bundle_fetch_check", {"url": f"{self.url}/{name}", **arguments})
+
+    def load(self, content: bytes, **more: Any) -> Dict[str, Any]:
+        with_ = {"binary": str(self.program), "version": VERSION, **more}
+        return self.check(content, load_with=with_)
+
+    def asked(self) -> List[List[str]]:
+        """Folder and arguments of each call of the program."""
+        return [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    files: Dict[str, bytes] = {}
+
+    def answer(request: Request) -> Tuple[int, Dict[str, str], bytes]:
+        if request.path == "/slow.zip":
+            time.sleep(2)
+        found = files.get(request.path)
+        return (200, {}, found) if found is not None else (404, {}, b"")
+
+    state = tmp_path / "state"
+    state.mkdir()
+    monkeypatch.setattr(host_plugins, "STATE_FOLDER", str(state))
+    program, log = tmp_path / "tyk", tmp_path / "asked"
+    program.write_text(PROGRAM % {"log": log})
+    program.chmod(0o755)
+    with FixedServer(answer) as server:
+        yield Store(server.url, files, program, log)
+    assert list(state.iterdir()) == []
+
+
+def said(result: Dict[str, Any]) -> List[Tuple[str, str]]:
+    return [(one["severity"], one["code"]) for one in result["findings"]]
+
+
+def test_the_download_is_made_from_the_host(store: Store) -> None:
+    digest = hashlib.sha256(b"bundle" * 100000).hexdigest()
+    result = store.check(b"bundle" * 100000, sha256=digest)
+    assert (result["bytes"], result["sha256"], result["findings"]) == (600000, digest, []), result
+    assert result["means"].startswith("the host ") and "loaded" not in result
+    assert said(store.check(b"bundle", sha256=digest)) == [("error", "bundle-invalid")]
+    missing = run_module("bundle_fetch_check", {"url": f"{store.url}/none.zip"})
+    assert said(missing) == [("error", "bundle-missing")] and "HTTP 404" in missing["findings"][0]["message"]
+
+
+def test_a_slow_download_ends_with_the_limit(store: Store) -> None:
+    began = time.monotonic()
+    with_ = {"binary": str(store.program), "version": VERSION}
+    result = store.check(b"x", "slow.zip", limit=0.3, load_with=with_)
+    assert said(result) == [("error", "bundle-slow")] and time.monotonic() - began < 1.5
+    assert result["loaded"] == [] and store.asked() == []
+
+
+def test_each_file_is_loaded_and_then_both_together(store: Store) -> None:
+    files = {named("A"): "One Two", named("B"): "Three", named("A", "5.3.0"): "MISMATCH", "data.json": "{}"}
+    hooks = [hook("A", "One"), hook("A", "Two"), hook("B", "Three")]
+    result = store.load(bundle(files, hooks), environment={"NEEDED": "a-value"})
+    assert result["findings"] == [], result
+    assert [(one["file"], one["symbol"], one["rc"], one["ok"]) for one in result["loaded"]] == [
+        (named("A"), "One", 0, True),
+        (named("A"), "Two", 0, True),
+        (named("B"), "Three", 0, True),
+        (f"{named('A')},{named('B')}", "One", 1, True),
+    ]
+    folder = store.asked()[0][0]
+    assert folder.startswith(host_plugins.STATE_FOLDER)
+    assert store.asked()[0][1:] == ["plugin", "load", "-f", f"{folder}/{named('A')}", "-s", "One", "a-value"]
+
+
+@pytest.mark.parametrize(
+    "text, code, package, words",
+    [
+        ("One MISMATCH", "plugin-mismatch", "github.com/sirupsen/logrus", "different version of package github.com/sirupsen/logrus"),
+        ("One GENERATION", "plugin-crash", "", "no plugin module data"),
+        ("One SIGNAL", "plugin-crash", "", "exit code 139"),
+        ("One HANG", "plugin-crash", "", "did not end in time"),
+        ("One NOEXEC", "plugin-mismatch", "", "failed to map segment"),
+        ("Other", "plugin-symbol-missing", "", "symbol One not found"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded(store: Store, text: str, code: str, package: str, words: str) -> None:
+    began = time.monotonic()
+    result = store.load(bundle({named("A"): text}, [hook("A", "One")]), timeout=1)
+    assert said(result) == [("error", code)], result
+    message = result["findings"][0]["message"]
+    assert words in message and f"{store.program} ({VERSION})" in message
+    assert host_plugins.STATE_FOLDER not in message
+    assert [(one["ok"], one["package"]) for one in result["loaded"]] == [(False, package)]
+    assert not result["failed"] and time.monotonic() - began < 5
+
+
+def test_a_file_that_fails_for_all_its_functions_is_named_once(store: Store) -> None:
+    result = store.load(bundle({named("A"): "One Two MISMATCH"}, [hook("A", "One"), hook("A", "Two")]))
+    assert said(result) == [("error", "plugin-mismatch")] and len(result["loaded"]) == 2
+
+
+def test_two_plugins_of_one_path(store: Store) -> None:
+    files = {named("A"): "One SAME_PATH", named("B"): "Two SAME_PATH"}
+    result = store.load(bundle(files, [hook("A", "One"), hook("B", "Two")]))
+    assert said(result) == [("error", "plugin-path-shared")], result
+    assert f"{named('A')} with {named('B')}" in result["findings"][0]["message"]
+
+
+def test_a_bundle_without_a_file_for_this_version(store: Store) -> None:
+    content = bundle({named("A", "5.3.0"): "One"}, [hook("A", "One")])
+    for version in (VERSION, "4.3.2"):
+        result = store.load(content, version=version)
+        assert said(result) == [("error", "bundle-no-file")] and store.asked() == []
+        assert f"a gateway {version} on linux/{ARCH} finds no file for A.so" in result["findings"][0]["message"]
+
+
+def test_a_disabled_hook_needs_no_file(store: Store) -> None:
+    result = store.load(bundle({named("A"): "One"}, [hook("A", "One"), hook("Gone", "Two", disabled=True)]))
+    assert result["findings"] == [] and [one["symbol"] for one in result["loaded"]] == ["One"], result
+
+
+def test_a_gateway_that_cannot_tell(store: Store) -> None:
+    result = store.load(bundle({named("A", "4.3.2"): "One"}, [hook("A", "One")]), version="4.3.2")
+    assert said(result) == [("info", "driver-unsupported")] and result["loaded"] == [] and store.asked() == []
+
+
+def test_other_drivers_are_not_loaded(store: Store) -> None:
+    result = store.load(bundle({"a.py": "x"}, [{"name": "A"}], driver="python"))
+    assert (result["findings"], result["loaded"], store.asked()) == ([], [], [])
+
+
+def test_a_bundle_that_is_not_safe_to_unpack(store: Store, tmp_path: Path) -> None:
+    handle = io.BytesIO()
+    with zipfile.ZipFile(handle, "w") as archive:
+        manifest = {"file_list": ["../../out.so"], "custom_middleware": {"driver": "goplugin", "pre": []}, "checksum": ""}
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr("../../out.so", b"x")
+    result = store.load(handle.getvalue())
+    assert ("error", "bundle-invalid") in said(result) and store.asked() == []
+    assert list(tmp_path.rglob("out.so")) == []
+    assert ("error", "bundle-invalid") in said(store.load(b"no zip at all"))
+
+
+def test_a_program_that_cannot_be_started(store: Store, tmp_path: Path) -> None:
+    content = bundle({named("A"): "One"}, [hook("A", "One")])
+    absent = store.load(content, binary=str(tmp_path / "absent"))
+    assert said(absent) == [("error", "setting-invalid")] and str(tmp_path / "absent") in absent["findings"][0]["message"]
+    foreign = tmp_path / "foreign"
+    foreign.write_bytes(b"\x7fELF" + b"\0" * 60)
+    foreign.chmod(0o755)
+    result = store.load(content, binary=str(foreign))
+    assert said(result) == [("error", "plugin-mismatch")] and "cannot be started" in result["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"load_with": {"binary": "/x", "version": "5.8"}}, "'5.8' is not a version"),
+        ({"container": "gw", "load_with": {"binary": "/x", "version": VERSION}}, "mutually exclusive"),
+    ],
+)
+def test_settings(arguments: Dict[str, Any], words: str) -> None:
+    result = run_module("bundle_fetch_check", {"url": "http://127.0.0.1:1/a.zip", **arguments})
+    assert result["failed"] and words in result["msg"]
+
+
+def test_a_password_in_the_address_is_never_printed(store: Store) -> None:
+    url = store.url.replace("http://", "http://user:hidden-word@") + "/none.zip"
+    result = run_module("bundle_fetch_check", {"url": url}, verbosity=3)
+    assert "hidden-word" not in json.dumps(result["findings"]) and said(result) == [("error", "bundle-missing")]
