@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV = $(eval VENV := $$(shell tests/lab/bootstrap.sh))$(or $(VENV),$(error the Python environment could not be built; see above))
 RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/bin/python"
 
+export SCENARIO
 # Which lab `demo` and `lab-*` work on: docker (default), linux, compose or mixed.
 export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
 
@@ -61,7 +62,7 @@ hosts: collections ## Packages on real hosts: upgraded, killed at each step, ref
 package: ## The tarball works when only meta, plugins, roles and playbooks are installed
 	@$(RUN) tests/lab/checks.py package
 
-molecule: collections ## The Molecule scenario upgrade_docker
+molecule: collections ## A Molecule scenario (SCENARIO=upgrade_docker|upgrade_compose|upgrade_apt|upgrade_dnf)
 	@$(RUN) tests/lab/checks.py molecule
 
 collections:

@@ -37,6 +37,11 @@ def check(name: str, **environment: str) -> Check:
     return Check(name, "checks.py", (name,), environment)
 
 
+def scenario(name: str) -> Check:
+    """A Molecule scenario."""
+    return Check(name.replace("_", " "), "checks.py", ("molecule",), {"SCENARIO": name})
+
+
 # Lanes run side by side, the checks of a lane one after the other.
 LANES: tuple[tuple[Check, ...], ...] = (
     (check("lint"), check("units"), check("sanity"), check("package")),
@@ -46,7 +51,7 @@ LANES: tuple[tuple[Check, ...], ...] = (
         check("parity", **TEST_LAB),
         Check("lab down", "lab.py", ("down",), TEST_LAB),
     ),
-    (check("molecule"),),
+    (*map(scenario, ("upgrade_docker", "upgrade_compose", "upgrade_apt", "upgrade_dnf")), check("hosts")),
 )
 # Measures when things happen, in tenths of a second, so it has the machine to itself.
 ALONE: tuple[Check, ...] = (check("conformance"),)
@@ -86,7 +91,7 @@ class Suite:
                 self._show(outcome)
         print(f"\nAll checks took {time.monotonic() - began:.0f} s; logs: {LOGS}")
         for outcome in self.outcomes:
-            print(f"  {outcome.name:12} {outcome.passed:5} passed {outcome.failed:3} failed {outcome.seconds:6.0f} s")
+            print(f"  {outcome.name:15} {outcome.passed:5} passed {outcome.failed:3} failed {outcome.seconds:6.0f} s")
         passed, failed = sum(o.passed for o in self.outcomes), sum(o.failed for o in self.outcomes)
         print(f"\n{passed} passed, {failed} failed", flush=True)
         return 1 if failed or not passed else 0
