@@ -27,8 +27,9 @@ from stand_ins import StandIns  # noqa: E402
 def hosts() -> Iterator[dict[str, Host]]:
     # Side by side with others only under a name and a subnet of its own.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").lstrip("gw"))
-    name = f"tyk-lab-packages-{worker}"
-    settings = Settings(name=name, port_base=37000 + 1000 * worker, directory=ROOT / "build" / name, target="linux")
+    name = f"{os.environ.get('LAB_NAME') or 'tyk-lab-packages'}-{worker}"
+    base = int(os.environ.get("LAB_PORT_BASE") or 37000)
+    settings = Settings(name=name, port_base=base + 1000 * worker, directory=ROOT / "build" / name, target="linux")
     client = DockerEngine.ensure()
     site = Site(settings, client)
     builder = Builder(client)

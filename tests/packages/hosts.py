@@ -108,12 +108,21 @@ class Host:
     def refresh(self) -> None:
         self.sh("apt-get -q update" if self.kind == "deb" else "dnf -q -y makecache", check=False)
 
-    def repository(self, name: str) -> None:
+    def repository(self, name: str, base: str = "") -> None:
         """Point it at another of the repositories and let it read that one's data."""
-        self.sh(f"repository {name}")
+        self.sh(f"repository {name} {base}")
         if self.kind == "rpm":
             self.sh("dnf -q clean all")
         self.refresh()
+
+    def copy_repository(self, name: str) -> None:
+        """Put a copy of a repository on the host's own disk."""
+        server = self.site.find("packages")
+        assert server is not None
+        folder = f"/srv/packages/{name}/{'apt' if self.kind == 'deb' else 'rpm'}"
+        data, _about = server.get_archive(folder)
+        self.sh(f"mkdir -p {folder}")
+        self.container.put_archive(str(Path(folder).parent), b"".join(data))
 
     def sh(self, command: str, check: bool = True, user: str = "root") -> tuple[int, str]:
         """Exit code and output. By way of a file: a busy engine loses what a short-lived command prints."""

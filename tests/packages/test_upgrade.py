@@ -67,6 +67,16 @@ def test_the_repository_is_not_needed_once_staged(host: Host) -> None:
     assert host.running() == FROM_VERSION
 
 
+def test_a_repository_on_the_hosts_own_disk(host: Host) -> None:
+    host.copy_repository("stable")
+    host.repository("stable", "file:///srv/packages")
+    assert [one.split()[0] for one in host.upgrade(state="staged")["actions"]] == ["downloaded", "kept"]
+    host.sh("rm -r /srv/packages")
+    assert host.upgrade()["failed"] is False
+    assert host.upgrade(state="returned")["failed"] is False
+    assert host.running() == FROM_VERSION
+
+
 @pytest.mark.parametrize("inside", [False, True], ids=["before", "during"])
 def test_killed_at_each_step_and_repaired(host: Host, inside: bool) -> None:
     host.upgrade(state="staged")
@@ -144,6 +154,26 @@ def test_a_hold_is_respected_lifted_and_put_back(host: Host) -> None:
         host.sh("sed -i /tyk/d /etc/dnf/plugins/versionlock.list")
     else:
         host.sh(f"apt-mark unhold {UNIT}")
+
+
+@pytest.mark.xdist_group("rpm")
+def test_an_exclusion_is_a_hold(hosts: dict[str, Host]) -> None:
+    host = hosts["rpm"].ready()
+    host.sh(f"printf '[main]\\nexcludepkgs={UNIT}\\n' >/etc/dnf/dnf.conf")
+    assert codes(host.info()) == codes(host.upgrade()) == ["package-held"]
+    assert host.upgrade(release_hold=True)["failed"] is False
+    assert host.running() == TO_VERSION and host.info(release_hold=True)["package"]["holds"] == ["exclude"]
+    host.sh("rm /etc/dnf/dnf.conf")
+
+
+def test_a_service_that_does_not_stop_is_killed(host: Host) -> None:
+    drop_in = f"/etc/systemd/system/{UNIT}.service.d"
+    host.sh(f"mkdir -p {drop_in}; printf '[Service]\\nKillSignal=SIGCONT\\n' >{drop_in}/deaf.conf; systemctl daemon-reload")
+    result = host.upgrade(stop_timeout=2)
+    assert result["failed"] is False, result
+    assert 2 <= result["seconds"] < 60 and result["restarts"] == 1
+    assert host.running() == TO_VERSION
+    host.sh(f"rm -r {drop_in}; systemctl daemon-reload")
 
 
 def test_files_placed_while_it_is_stopped_go_with_the_way_back(host: Host) -> None:

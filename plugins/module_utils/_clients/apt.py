@@ -122,17 +122,17 @@ class Apt(PackageManager):
         wanted = f"{name}={package_version}"
         local = pick(given, name, package_version)
         said = Said(0)
-        if installed:
-            if local is None:
-                said = self.host.change(
-                    "apt-get", "-o", "APT::Sandbox::User=root", "download", wanted, cwd=folder, timeout=FETCH_TIMEOUT
-                )
-        else:
+        if not installed:
             target = local.path if local is not None else wanted
             said = self.host.change("apt-get", *self._into(folder), "--download-only", "install", target)
         files = self._packages(folder)
+        if said.ok and pick(files, name, package_version) is None:
+            # What is installed is not downloaded with an installation, nor is what lies in a repository on this disk.
+            command = ("apt-get", "-o", "APT::Sandbox::User=root", "download", wanted)
+            said = self.host.change(*command, cwd=folder, timeout=FETCH_TIMEOUT)
+            files = self._packages(folder)
         package = pick(files, name, package_version)
-        if package is None or (not installed and not said.ok):
+        if package is None or not said.ok:
             raise self.failed(f"download {name} {package_version}", name, said, "See whether its repository is right.")
         others = tuple(one.path for one in files if one.path != package.path)
         return Fetched(folder, package, others)

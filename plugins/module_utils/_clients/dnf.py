@@ -11,7 +11,9 @@ import glob
 import io
 import os
 import re
+import shutil
 from typing import IO, Iterator, List, Optional, Tuple
+from urllib.parse import unquote
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.apt import no_member, write_program
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
@@ -182,11 +184,21 @@ class Dnf(PackageManager):
             said = alone if alone.ok else self.host.change(*command, timeout=FETCH_TIMEOUT)
         for path in by_suffix(arrival, self.suffix):
             os.replace(path, os.path.join(folder, os.path.basename(path)))
+        if said.ok and pick(self._packages(folder), name, package_version) is None:
+            self._copy_from_disk(spec, folder)
         files = self._packages(folder)
         package = pick(files, name, package_version)
         if package is None or (not installed and not said.ok):
             raise self.failed(f"download {spec}", name, said, "See whether its repository is right.")
         return Fetched(folder, package, tuple(one.path for one in files if one.path != package.path))
+
+    def _copy_from_disk(self, spec: str, folder: str) -> None:
+        """dnf does not download what lies in a repository on this disk."""
+        said = self._dnf("-C", "repoquery", "--available", "--disableexcludes=all", "--location", spec)
+        for place in said.output.split():
+            if place.startswith("file:///"):
+                path = unquote(place[len("file://") :])
+                shutil.copyfile(path, os.path.join(folder, os.path.basename(path)))
 
     def _packages(self, folder: str) -> List[PackageFile]:
         return [self.read_file(path) for path in by_suffix(folder, self.suffix)]
