@@ -35,6 +35,8 @@ ENVIRONMENT = {
     "SYSTEMD_COLORS": "0",
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: How lines begin that tell nobody anything.
+NOISE = ("debconf: ", "(Reading database", "Last metadata expiration check", "Reading ", "Building ")
 #: struct flock of a 64-bit Linux: type, whence, start, length, pid.
 _FLOCK = "hhqqi4x"
 
@@ -55,6 +57,15 @@ class Said:
     def text(self) -> str:
         """Both outputs, what went wrong last."""
         return f"{self.output}\n{self.errors}".strip()
+
+    def tail(self, lines: int = 5) -> str:
+        """The last lines of its output and those of its errors: what a package's script says may be in either."""
+        kept = [
+            line.strip()
+            for text in (self.output, self.errors)
+            for line in [one for one in text.splitlines() if one.strip() and not one.startswith(NOISE)][-lines:]
+        ]
+        return " / ".join(kept) or "it printed nothing"
 
     def last(self, lines: int = 5) -> str:
         """The last lines of its errors, or of its output if it named no errors."""

@@ -187,7 +187,7 @@ class PackageManager(ABC):
                 f"{self.name} does not trust what it got while it should {what}: {untrusted}",
                 "Import the repository's signing key, or put right its signature; nothing unsigned is installed.",
             )
-        how = "it did not end in time" if said.code is None else said.last(8)
+        how = "it did not end in time" if said.code is None else said.tail(6)
         return ClientError("package-failed", name, f"{self.name} could not {what}: {how}", remedy)
 
     def check_file(self, path: str, name: str, wanted: str, checksum: str, arch: str) -> PackageFile:

@@ -37,7 +37,9 @@ def test_a_program_and_what_it_says(host: Host) -> None:
     said = host.run("sh", "-c", 'echo out; echo "$LC_ALL $DEBIAN_FRONTEND" >&2; exit 3')
     assert (said.code, said.ok, said.output, said.errors) == (3, False, "out\n", "C noninteractive\n")
     assert said.last() == "C noninteractive"
-    assert host.run("true").last() == "it printed nothing"
+    said = host.run("sh", "-c", "seq 3; echo 'debconf: noise' >&2; echo '  the cause' >&2")
+    assert said.tail(2) == "2 / 3 / the cause"
+    assert host.run("true").tail() == host.run("true").last() == "it printed nothing"
 
 
 def test_a_program_that_is_not_there(host: Host) -> None:
@@ -104,12 +106,10 @@ def test_a_pid_file(tmp_path: Path) -> None:
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     path = str(tmp_path / "a" / "lock")
-    with (
-        exclusive(path, "the package a"),
-        pytest.raises(ClientError, match="has been working on the package a"),
-        exclusive(path, "the package a", wait=0.1),
-    ):
-        raise AssertionError
+    with exclusive(path, "the package a"):
+        second = exclusive(path, "the package a", wait=0.1)
+        with pytest.raises(ClientError, match="has been working on the package a"):
+            second.__enter__()
     with exclusive(path, "the package a", wait=0):
         pass
 
