@@ -12,7 +12,7 @@ export SCENARIO
 # Which lab `demo` and `lab-*` work on: docker (default), linux, compose or mixed.
 export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
 
-.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts package molecule collections clean
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts bench package molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ parity: collections ## Check mode predicts the run; the second run changes nothi
 
 hosts: collections ## Packages on real hosts: upgraded, killed at each step, refused for each bad input
 	@$(RUN) tests/lab/checks.py hosts
+
+bench: collections ## How long a service is out, as a ratio to the same by hand (wants a quiet machine; not part of test)
+	@$(RUN) tests/lab/checks.py bench
 
 package: ## The tarball works when only meta, plugins, roles and playbooks are installed
 	@$(RUN) tests/lab/checks.py package

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | hosts | molecule |
-package``.
+"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | hosts | bench |
+molecule | package``.
 
 Each prints what failed and ends with the exit code that says so.
 """
@@ -195,6 +195,11 @@ def hosts() -> bool:
     return pytest("tests/packages", "-n", "2", "--dist", "loadgroup")
 
 
+def bench() -> bool:
+    """What is measured as a ratio; wants a quiet machine."""
+    return pytest("tests/packages/test_by_hand.py", "-k", "no_longer", "-s", BENCH="1")
+
+
 def molecule() -> bool:
     """The scenario that SCENARIO names."""
     return call(
@@ -233,7 +238,7 @@ def package() -> bool:
 
 
 CHECKS: dict[str, Callable[[], bool]] = {
-    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, faults, hosts, molecule, package)
+    check.__name__: check for check in (lint, sanity, units, conformance, refusals, parity, faults, hosts, bench, molecule, package)
 }
 
 

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+
+import pytest
 from hosts import CONF, SECRET, UNIT, Host
 from settings import TO_VERSION
 
@@ -25,3 +29,19 @@ def test_apt_restarts_the_service_and_dnf_leaves_it_stopped(host: Host) -> None:
     assert host.sh(f"systemctl is-enabled {UNIT}")[1].strip() == "enabled"
     assert SECRET in host.sh(f"cat {CONF}")[1]
     assert SECRET not in host.sh(f"cat {NEW_DEFAULTS[host.kind]}")[1]
+
+
+@pytest.mark.skipif(not os.environ.get("BENCH"), reason="measures; run it on a quiet machine with make bench")
+def test_the_service_is_out_no_longer_than_by_hand(host: Host) -> None:
+    """Ratio of the same host, one after the other: stopped, installed and started by hand, and by the module."""
+    host.upgrade(state="staged", version=TO_VERSION)
+    out = host.upgrade(version=TO_VERSION)["seconds"]
+    host.upgrade(state="returned")
+    install = BY_HAND[host.kind]
+    host.sh(f"{install} --download-only" if host.kind == "deb" else f"{install} --downloadonly")
+    began = time.monotonic()
+    host.sh(f"systemctl stop {UNIT} && {install} && systemctl restart {UNIT}")
+    by_hand = time.monotonic() - began
+    ratio = out / by_hand
+    print(f"{host.kind}: out for {out:.1f} s, by hand {by_hand:.1f} s, ratio {ratio:.2f}")
+    assert ratio <= 1.3
