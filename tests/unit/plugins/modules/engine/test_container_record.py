@@ -39,7 +39,7 @@ def test_definition_files_log_and_configuration_are_saved(
     saved = {path.name: path for path in tmp_path.rglob("*") if path.is_file()}
     assert saved["tyk.conf"].read_bytes() == b'{"listen_port": 8080}'
     assert "hidden-value" in saved["container.json"].read_text()
-    (evidence,) = [path for path in (tmp_path / "evidence").glob("*.json")]
+    (evidence,) = (tmp_path / "evidence").glob("*.json")
     assert "SECRET" in evidence.read_text() and "hidden-value" not in evidence.read_text()
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in saved.values())
     assert bench.inspect(served)["State"]["StartedAt"] == before["StartedAt"]
