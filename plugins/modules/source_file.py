@@ -343,9 +343,8 @@ def wanted(params: Mapping[str, Any]) -> str:
         "apt_preferences": f"the pin of {params['package']}",
         "dnf_versionlock": f"the lock of {params['package']}",
     }.get(params["kind"], str(params["key"]))
-    return (
-        f"By hand: in {params['path'] or params['project_dir']} set {what} to {params['image'] or params['version']}."
-    )
+    value = params["image"] if params["kind"] in ("compose", "docker_run") else params["version"]
+    return f"By hand: in {params['path'] or params['project_dir']} set {what} to {value}."
 
 
 def main() -> None:

@@ -43,6 +43,9 @@ PLAY = """\
       loop: "{{ parts }}"
       loop_control:
         loop_var: part
+    - name: Show what is left to edit by hand
+      ansible.builtin.debug:
+        msg: "{{ deployment_source_edits | default([]) | join(' ') }}"
 """
 
 
@@ -88,7 +91,14 @@ class Project:
     def image(self, service: str = "gw1") -> list[str]:
         return [one[1:] for name, one in self.look()["containers"].items() if name == f"{self.name}-{service}-1"][0]
 
-    def deploy(self, *parts: str, image: str = NEW, check: bool = False, env: dict[str, str] | None = None) -> Run:
+    def deploy(
+        self,
+        *parts: str,
+        image: str = NEW,
+        check: bool = False,
+        env: dict[str, str] | None = None,
+        sources: list[dict[str, str]] | None = None,
+    ) -> Run:
         member = {
             "kind": "compose",
             "component": "gateway",
@@ -99,6 +109,7 @@ class Project:
             "stop_timeout": 5,
             "backup_dir": str(self.folder.parent / "backup"),
             "backup_files": ["/etc/hostname"],
+            "source_files": sources or [],
         }
         play = self.folder.parent / "play.yml"
         play.write_text(PLAY)

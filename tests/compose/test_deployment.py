@@ -81,7 +81,7 @@ def test_a_project_that_compose_cannot_read_is_refused(project: Any) -> None:
 
 
 def test_an_image_that_is_not_understood_is_refused_with_the_edit_to_make(project: Any) -> None:
-    (project.folder / ".env").write_text("TAG=${BASE}\nBASE=v5.3.0\n")
+    (project.folder / ".env").write_text("BASE=v5.3.0\nTAG=${BASE}\n")
     refused(project, f"By hand: in {project.folder}/compose.yml set services.gw1.image to {NEW}")
 
 
@@ -107,3 +107,22 @@ def test_a_controller_without_the_collection_is_refused(project: Any, tmp_path: 
         "ansible-galaxy collection install community.docker",
         env={"ANSIBLE_COLLECTIONS_PATH": str(bare.parents[1]), "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false"},
     )
+
+
+def test_other_files_say_the_version_afterwards_or_the_edit_is_said(project: Any) -> None:
+    script, variables = project.folder / "run.sh", project.folder / "all.yml"
+    script.write_text(f"docker run -d \\\n  --name old -e S=1 {OLD}\n")
+    variables.write_text("versions:\n  gateway: 5.3.0   # bump\n")
+    sources = [
+        {"kind": "docker_run", "path": str(script), "component": "gateway"},
+        {"kind": "variables", "path": str(variables), "key": "versions.gateway", "component": "gateway"},
+        {"kind": "env", "path": "/no/such/file", "key": "TAG", "component": "gateway"},
+    ]
+    predicted = project.deploy("source", sources=sources, check=True)
+    assert OLD in script.read_text() and predicted.code == 0, predicted.text
+    done = project.deploy("source", sources=sources)
+    assert predicted.changed == done.changed == ["Let your own files say the version that runs"] * 2, done.text
+    assert NEW in script.read_text() and variables.read_text() == "versions:\n  gateway: 5.8.9   # bump\n"
+    assert "By hand: in /no/such/file set TAG to 5.8.9." in " ".join(done.text.split())
+    again = project.deploy("source", sources=sources)
+    assert again.code == 0 and again.changed == []

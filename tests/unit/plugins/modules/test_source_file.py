@@ -469,5 +469,5 @@ def test_a_folder_that_cannot_be_written(place: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_a_missing_file_is_said_with_the_edit(place: Any) -> None:
-    result = place.edit(kind="env", path="/nowhere/.env", key="TAG", version="5.8.9", unclear="report")
+    result = place.edit(kind="env", path="/nowhere/.env", key="TAG", version="5.8.9", image=NEW, unclear="report")
     assert not result["changed"] and "/nowhere/.env" in result["manual"] and "TAG to 5.8.9" in result["manual"]
