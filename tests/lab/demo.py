@@ -29,7 +29,6 @@ from scenario import serving
 from settings import ROOT, TO_VERSION, LabError, Settings
 
 
-
 def playbook(name: str, inventory_file: Path, *extra: str) -> int:
     command = [str(BIN / "ansible-playbook"), name, "-i", str(inventory_file), *extra]
     colour = {"ANSIBLE_FORCE_COLOR": "1", "ANSIBLE_NOCOLOR": ""} if sys.stdout.isatty() else {}
