@@ -12,7 +12,7 @@ import io
 import os
 import re
 import shutil
-from typing import IO, Iterator, List, Optional, Tuple
+from typing import IO, Iterator, List, Optional, Tuple, cast
 from urllib.parse import unquote
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.apt import no_member, write_program
@@ -326,7 +326,7 @@ def cpio_files(stream: IO[bytes]) -> Iterator[Tuple[str, IO[bytes]]]:
             return
         content = Part(stream, size)
         if mode & 0o170000 == 0o100000 and size:
-            yield name, io.BufferedReader(content)
+            yield name, io.BufferedReader(cast(io.RawIOBase, content))
         content.skip()
         _exactly(stream, -size % 4)
 

@@ -276,8 +276,8 @@ def find_target(manager: PackageManager, subject: Subject, availability: Availab
             f"its repositories offer {', '.join(close)}" if close else "no repository of this host offers it at all"
         )
         return Target(subject.version, reason=reason)
-    staged = is_staged(subject, found.package_version)
-    size, requires = (found.size, "") if staged else manager.describe(subject.name, found)
+    ready = is_staged(subject, found.package_version)
+    size, requires = (found.size, "") if ready else manager.describe(subject.name, found)
     return Target(
         product_version(found.package_version),
         found.package_version,
@@ -285,7 +285,7 @@ def find_target(manager: PackageManager, subject: Subject, availability: Availab
         "",
         size,
         _trusted(found, availability),
-        staged,
+        ready,
         glibc_needed(requires),
     )
 
@@ -389,7 +389,7 @@ def is_interrupted(subject: Subject) -> bool:
     """Whether an upgrade of this package was cut off and has not been repaired yet."""
     try:
         with open(subject.state_path, encoding="utf-8") as stream:
-            return json.load(stream).get("phase") == "working"
+            return bool(json.load(stream).get("phase") == "working")
     except (OSError, ValueError):
         return False
 
