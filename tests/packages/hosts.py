@@ -143,6 +143,17 @@ class Host:
             return self.sh(f"dpkg-query -W -f '${{Version}}' {UNIT}")[1]
         return self.sh(f"rpm -q --qf '%{{VERSION}}-%{{RELEASE}}' {UNIT}")[1]
 
+    def whole(self) -> bool:
+        """Whether the package manager has finished with the package, and none of its programs differs."""
+        if self.kind == "deb":
+            state = "dpkg-query -W -f '${db:Status-Abbrev}' " + f"{UNIT} | grep -qE '^[ih]i '"
+            return self.sh(f"{state} && ! dpkg -V {UNIT} | grep -v ' c '", check=False)[0] == 0
+        return self.sh(f"[ $(rpm -q {UNIT} | wc -l) = 1 ] && ! rpm -V {UNIT} | grep -E '^(S|..5|missing)' | grep -v ' c '", check=False)[0] == 0
+
+    def interrupted(self) -> bool:
+        """Whether the state file says that an upgrade has begun and not ended."""
+        return self.sh(f"grep -q '\"phase\": \"working\"' /var/lib/tyk-upgrade/{UNIT}.json", check=False)[0] == 0
+
     def running(self) -> str:
         """The version of the process that runs, by its own word; empty if none runs."""
         pid = self.pid()

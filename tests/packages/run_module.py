@@ -4,7 +4,7 @@
 """Runs a module on the host under test: reads what to run as JSON, prints what the module prints.
 
 With ``kill_at`` the process kills itself, as kill -9 does, at that change of the host: before it is made, or with
-``inside`` right after the program that makes it was started, which then goes on alone.
+``inside`` (which counts programs only) right after the program that makes it was started, which then goes on alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def cut_off(at: int, inside: bool) -> None:
             nonlocal seen
             seen += 1
             if seen == at:
-                if inside and name == "change":
+                if inside:
                     plain = host_commands.subprocess.Popen.communicate
                     host_commands.subprocess.Popen.communicate = die
                     try:
@@ -43,7 +43,7 @@ def cut_off(at: int, inside: bool) -> None:
 
         setattr(host_commands.Host, name, step)
 
-    for name in ("change", "write", "remove"):
+    for name in ("change",) if inside else ("change", "write", "remove"):
         counted(name)
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
@@ -226,12 +226,13 @@ class Replacement:
 
     def _observed(self, but: Tuple[str, ...] = ()) -> Observed:
         """What is there; raises if anything stands against the upgrade. but: findings that do not matter now."""
-        seen = observe(self.host, self.manager, self.subject, offers=False)
+        repair = self._repair_announced
+        seen = observe(self.host, self.manager, self.subject, offers=repair)
         target_missing = seen.target is None or not seen.target.available
         if target_missing and not seen.at_target and not self.subject.file and seen.installed is not None:
             seen = observe(self.host, self.manager, self.subject, refresh=True)
-        if self.settings.check_mode and self._repair_announced:
-            seen.findings = [one for one in seen.findings if one.code not in ("unit-failed", "package-half-configured")]
+        if repair:
+            self._see_repaired(seen)
         seen.findings = [one for one in seen.findings if one.code not in but]
         if any(one.severity is Severity.ERROR for one in seen.findings):
             raise Refused(seen.findings)
@@ -239,6 +240,17 @@ class Replacement:
         if seen.installed is not None and not self.outcome.before:
             self.outcome.before = self.outcome.after = versions_of(seen.installed.package_version)
         return seen
+
+    def _see_repaired(self, seen: Observed) -> None:
+        """In check mode: what would be there once the announced repair were done."""
+        before = (self._state() or {})["before"]
+        arch = seen.installed.arch if seen.installed else ""
+        seen.installed = Installed(self.name, before["package_version"], arch)
+        seen.hold = Hold(tuple(before["hold"]["kinds"]), before["hold"]["text"])
+        running = ("active", 1) if before["running"] else ("inactive", 0)
+        seen.unit = replace(seen.unit, active_state=running[0], main_pid=running[1])
+        passing = ("unit-failed", "package-half-configured", "binary-changed")
+        seen.findings = [one for one in seen.findings if one.code not in passing]
 
     def _run_what_is_installed(self, seen: Observed) -> None:
         if seen.installed is not None:
