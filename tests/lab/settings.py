@@ -27,7 +27,8 @@ TARGETS: dict[str, dict[str, str]] = {
     "compose": {"gw1": "compose", "gw2": "compose", "gw3": "compose", "pump": "compose"},
     "mixed": {"gw1": "docker", "gw2": "docker", "gw3": "deb", "gw4": "rpm", "pump": "docker"},
 }
-PORT_BASES = {"docker": 18000, "linux": 27000, "compose": 28000, "mixed": 29000, "apt": 33000, "dnf": 34000}
+# Below 32768: the kernel gives the ports from there on to outgoing connections.
+PORT_BASES = {"docker": 18000, "linux": 27000, "compose": 28000, "mixed": 29000, "apt": 24000, "dnf": 25000}
 
 GATEWAY_SECRET = "lab-gateway-secret"
 DASHBOARD_TOKEN = "lab-dashboard-token"
