@@ -10,8 +10,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from project import BROKEN, NEW, OLD, PROJECT
 from settings import ROOT
+
+# The images go with the worker that made them.
+pytestmark = pytest.mark.xdist_group("compose")
 
 UPGRADE = ("stage", "apply", "verify")
 
