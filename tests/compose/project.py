@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from checks import BIN, environment
 from lab import Lab
 from settings import ROOT
 
-REPOSITORY = "tyk-upgrade-compose-test/gateway"
+# Another run on this engine has its own.
+REPOSITORY = f"tyk-upgrade-compose-test/gateway-{os.getpid()}"
 OLD, NEW, BROKEN = (f"{REPOSITORY}:{tag}" for tag in ("v5.3.0", "v5.8.9", "v5.9.9"))
 DOCKERFILES = {
     OLD: 'FROM {base}\nLABEL version=old\nCMD ["sleep", "infinity"]\nSTOPSIGNAL SIGKILL\n',
