@@ -56,7 +56,7 @@ faults: collections ## A gateway that fails and a killed run, in the middle of t
 parity: collections ## Check mode predicts the run; the second run changes nothing
 	@$(RUN) tests/lab/checks.py parity
 
-hosts: collections ## Packages on real hosts: upgraded, killed at each step, refused for each bad input
+hosts: collections ## Packages on real hosts and services of Compose: upgraded, killed at each step, refused for each bad input
 	@$(RUN) tests/lab/checks.py hosts
 
 bench: collections ## How long a service is out, as a ratio to the same by hand (wants a quiet machine; not part of test)

@@ -191,8 +191,8 @@ def faults() -> bool:
 
 
 def hosts() -> bool:
-    """Packages and services on hosts with real systemd, apt and dnf; one worker for each kind of host."""
-    return pytest("tests/packages", "-n", "2", "--dist", "loadgroup")
+    """Packages on hosts with real systemd, apt and dnf, services of a real Compose project; one worker for each kind."""
+    return pytest("tests/packages", "tests/compose", "-n", "2", "--dist", "loadgroup")
 
 
 def bench() -> bool:
