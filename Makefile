@@ -47,7 +47,7 @@ units: collections ## Unit tests (those that need an engine run when one answers
 conformance: collections ## The stand-ins behave like the versions they claim
 	@$(RUN) tests/lab/checks.py conformance
 
-refusals: collections ## Every bad input is refused before any change
+refusals: collections ## Every bad input is refused before any change (TARGET=linux: those of Linux hosts, not part of test)
 	@$(RUN) tests/lab/checks.py refusals
 
 faults: collections ## A gateway that fails and a killed run, in the middle of the roll (not part of test)
