@@ -175,9 +175,11 @@ class Lab:
             self._ensure("registry", images)
             self._wait_registry()
             for (component, version), future in built.items():
-                target = version == VERSIONS[component][1] and component != "compiler"
-                in_use = target and self._in_use(self.ref(component, version))
-                self._publish(future.result(), self.ref(component, version), keep=not target or in_use)
+                ref = self.ref(component, version)
+                if component == "compiler":  # used from the engine only, and the biggest of all: it need not go far
+                    self.client.images.get(future.result()).tag(ref)
+                else:
+                    self._publish(future.result(), ref, keep=version != VERSIONS[component][1] or self._in_use(ref))
         return images
 
     def _in_use(self, ref: str) -> bool:
@@ -185,7 +187,7 @@ class Lab:
 
     def publish_mismatch(self) -> str:
         """The compiler with the target's toolchain and another version of a shared package."""
-        self._publish(self.stand_ins.mismatch(), self.mismatch_ref, keep=True)
+        self.client.images.get(self.stand_ins.mismatch()).tag(self.mismatch_ref)
         return self.mismatch_ref
 
     def publish_unpulled(self) -> str:
