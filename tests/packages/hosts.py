@@ -168,11 +168,11 @@ class Host:
 
     # --- modules ---------------------------------------------------------------------------------------------------
 
-    def module(self, name: str, /, check: bool = False, user: str = "root", **arguments: Any) -> dict[str, Any]:
+    def module(self, module_name: str, /, check: bool = False, user: str = "root", **arguments: Any) -> dict[str, Any]:
         """Run a module and return what it printed."""
-        code, output = self._run({"module": name, "args": arguments, "check": check}, user)
+        code, output = self._run({"module": module_name, "args": arguments, "check": check}, user)
         lines = [line for line in output.splitlines() if line.startswith("{")]
-        assert lines, f"{name} ended with {code} and printed: {output}"
+        assert lines, f"{module_name} ended with {code} and printed: {output}"
         result = dict(json.loads(lines[-1]))
         result.setdefault("failed", False)
         assert SECRET not in output

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,16 @@ def source(text: str | None) -> Callable[[Scenario], None]:
         scenario.variables["tyk_plugins"][0]["source"] = str(folder)
 
     return spoil
+
+
+def own_sources(scenario: Scenario) -> None:
+    """The plugins with a remark more, so that their bundles have names that no other test's have."""
+    for plugin in scenario.variables["tyk_plugins"]:
+        folder = scenario.directory / "sources" / plugin["name"]
+        shutil.copytree(plugin["source"], folder)
+        main = folder / "main.go"
+        main.write_text(main.read_text() + "\n// For this test alone.\n")
+        plugin["source"] = str(folder)
 
 
 def unlisted(scenario: Scenario) -> None:
@@ -169,6 +180,7 @@ def test_gateway_of_an_unexplained_third_version(scenario: Scenario) -> None:
 def test_store_holds_other_content_under_that_name(scenario: Scenario) -> None:
     """The name comes from the plan, so the plan is made first and something else put where the bundle will go."""
     before = serving(scenario.lab)
+    own_sources(scenario)
     planned = scenario.play(playbook="playbooks/plan.yml")
     assert planned.code == 0, planned.output[-6000:]
     name = planned_bundle(scenario.directory / "journal")
