@@ -551,7 +551,9 @@ def _target_findings(manager: PackageManager, subject: Subject, seen: Observed) 
     target = seen.target
     candidate = choose(seen.availability.candidates, subject.version) if subject.version else None
     ready = bool(target and (target.staged or target.origin == "file")) or seen.at_target
-    for problem in seen.availability.problems:
+    # Refreshing and asking may each name a repository, in other words; one finding a repository and kind is enough.
+    problems = {(problem.source, problem.trust): problem for problem in reversed(seen.availability.problems)}
+    for problem in reversed(list(problems.values())):
         matters = not ready and bool(subject.version) and (candidate is None or _concerns(problem, candidate))
         make = error if matters else warning
         what = "is not trusted" if problem.trust else "could not be read"
