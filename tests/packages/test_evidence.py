@@ -188,7 +188,7 @@ def test_a_service_that_systemd_had_to_restart(evidence: Host) -> None:
 
 
 def test_a_service_that_cannot_be_looked_at(evidence: Host) -> None:
-    evidence.sh("systemctl stop evidence")
+    evidence.sh("systemctl stop evidence; systemctl reset-failed evidence || true")
     stopped = evidence.module("gateway_bundle_info", unit="evidence", bundles=[])
     assert codes(stopped) == ["gateway-not-ready"] and "does not run (inactive, dead)" in stopped["msg"]
     assert codes(evidence.module("gateway_bundle_info", unit="nothing", bundles=[])) == ["unit-missing"]
