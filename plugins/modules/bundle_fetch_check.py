@@ -37,11 +37,13 @@ options:
     required: true
   load_with:
     description:
-      - A gateway's program on the host that runs the module, which has to load the bundle's plugins.
-      - Every file that this version would open is loaded with its C(plugin load) command, which came with 5.0.0;
+      - Programs of gateways on the host that runs the module, each of which has to load the bundle's plugins. The bundle
+        is downloaded once for all of them.
+      - Every file that a version would open is loaded with its C(plugin load) command, which came with 5.0.0;
         several files are also loaded two by two, since they are going to share a process.
       - Cannot be used with O(container).
-    type: dict
+    type: list
+    elements: dict
     suboptions:
       binary:
         description: Path of the program.
@@ -84,12 +86,14 @@ EXAMPLES = r"""
     url: http://bundles.example.com/header-t0123456789ab.zip
   register: fetched
 
-- name: See whether the next version of an installed gateway can download and load it
+- name: See whether an installed gateway can download it, and its program and that of the next version load it
   tyk.upgrade.bundle_fetch_check:
     url: http://bundles.example.com/header-t0123456789ab.zip
     load_with:
-      binary: /var/lib/tyk-upgrade/staged/tyk-gateway-5.8.9/bin/tyk
-      version: 5.8.9
+      - binary: /opt/tyk-gateway/tyk
+        version: 5.3.0
+      - binary: /var/lib/tyk-upgrade/staged/tyk-gateway-5.8.9/bin/tyk
+        version: 5.8.9
 """
 
 RETURN = r"""
@@ -116,6 +120,9 @@ loaded:
   type: list
   elements: dict
   contains:
+    version:
+      description: The version that loaded it.
+      type: str
     file:
       description: The file, or the two files with a comma between them.
       type: str
@@ -272,11 +279,10 @@ def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     url, limit, wanted = params["url"], params["limit"], params["load_with"]
     module.no_log_values.update(url_secrets(url))
-    if wanted:
-        try:
-            Version.parse(wanted["version"])
-        except ValueError as problem:
-            module.fail_json(msg=f"version of load_with cannot be used: {problem}", findings=[])
+    try:
+        loaders = [loader_from(one) for one in wanted or []]
+    except ValueError as problem:
+        module.fail_json(msg=f"version of load_with cannot be used: {problem}", findings=[])
     place = socket.gethostname()
     result: Dict[str, Any] = {"changed": False, "means": f"the host {place} itself"}
     with tempfile.TemporaryFile() as body:
@@ -286,12 +292,19 @@ def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
         if wanted:
             result["loaded"] = []
             if not any(one.severity is Severity.ERROR for one in findings):
-                environment = {str(name): str(value) for name, value in wanted["environment"].items()}
-                loader = Loader(wanted["binary"], wanted["version"], wanted["timeout"], environment)
-                result["loaded"], more = try_bundle(f"/proc/self/fd/{body.fileno()}", bundle_of(url), loader)
-                findings = [*findings, *more]
+                for loader in loaders:
+                    loaded, more = try_bundle(f"/proc/self/fd/{body.fileno()}", bundle_of(url), loader)
+                    result["loaded"] += [{"version": loader.version, **one} for one in loaded]
+                    findings = [*findings, *more]
     result.update(seconds=round(fetch.seconds, 3), bytes=fetch.bytes, sha256=fetch.sha256, findings=to_dicts(findings))
     return result
+
+
+def loader_from(given: Dict[str, Any]) -> Loader:
+    """Raises ValueError for a version that is none."""
+    Version.parse(given["version"])
+    environment = {str(name): str(value) for name, value in given["environment"].items()}
+    return Loader(given["binary"], given["version"], given["timeout"], environment)
 
 
 def bundle_of(url: str) -> str:
@@ -307,7 +320,8 @@ def main() -> None:
             "limit": {"type": "float", "default": 5},
             "validate_certs": {"type": "bool", "default": True},
             "load_with": {
-                "type": "dict",
+                "type": "list",
+                "elements": "dict",
                 "options": {
                     "binary": {"type": "path", "required": True},
                     "version": {"type": "str", "required": True},

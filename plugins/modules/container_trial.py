@@ -105,43 +105,30 @@ findings:
   elements: dict
 """
 
-import re
 import time
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import (
-    Verdict,
     tail,
     trial,
-    trial_environment,
     watch,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import (
+    pattern_problem,
+    refusal,
+    trial_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
-
-
-def refusal(subject: str, verdict: Verdict, last: List[str], timeout: float) -> DomainError:
-    """Why the container did not prove itself, with its own words."""
-    if verdict.ok is False:
-        message = f"{subject} says: {verdict.lines[-1]}"
-    else:
-        said = " | ".join(last[-5:]) or "nothing"
-        message = f"{subject} did not say within {timeout:g} s that it works; the last it said is: {said}"
-    return DomainError(
-        error("pump-backend", subject, message, "See whether its back end is up and whether its credentials are right.")
-    )
 
 
 def prove(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params = module.params
-    for pattern in params["success"] + params["failure"]:
-        try:
-            re.compile(pattern)
-        except re.error as problem:
-            module.fail_json(msg=f"'{pattern}' is not a regular expression: {problem}.", findings=[])
+    problem = pattern_problem(params["success"] + params["failure"])
+    if problem:
+        module.fail_json(msg=problem, findings=[])
     engine.container(params["name"])
     started = time.monotonic()
     lines: List[str] = []

@@ -188,7 +188,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.containers im
     Replacement,
     Settings,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, host_lock
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 

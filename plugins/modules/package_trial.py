@@ -117,36 +117,23 @@ findings:
 """
 
 import os
-import re
 import time
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import (
-    Verdict,
-    trial_environment,
-)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import (
+    pattern_problem,
+    refusal,
+    trial_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.unit_trial import trial, watch
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError
 from ansible_collections.tyk.upgrade.plugins.module_utils._package_module import fail_with
-
-
-def refusal(subject: str, verdict: Verdict, last: List[str], ended: bool, timeout: float) -> DomainError:
-    """Why the service did not prove itself, with its own words."""
-    if verdict.ok is False:
-        message = f"{subject} says: {verdict.lines[-1]}"
-    else:
-        said = " | ".join(last[-5:]) or "nothing"
-        how = "ended before it said" if ended else f"did not say within {timeout:g} s"
-        message = f"{subject} {how} that it works; the last it said is: {said}"
-    return DomainError(
-        error("pump-backend", subject, message, "See whether its back end is up and whether its credentials are right.")
-    )
 
 
 def prove(params: Dict[str, Any], host: Host, check_mode: bool) -> List[str]:
@@ -183,7 +170,7 @@ def decided(service: Service, since: float, params: Dict[str, Any], subject: str
     log = JournalLog(service, since)
     verdict = watch(log, service, params["success"], params["failure"], params["timeout"])
     if not verdict.ok:
-        raise refusal(subject, verdict, log.tail, not service.look().running, params["timeout"])
+        raise refusal(subject, verdict, log.tail, params["timeout"], ended=not service.look().running)
     return verdict.lines
 
 
@@ -201,16 +188,14 @@ def main() -> None:
         supports_check_mode=True,
         required_if=[("state", "tried", ["binary"])],
     )
-    for pattern in module.params["success"] + module.params["failure"]:
-        try:
-            re.compile(pattern)
-        except re.error as problem:
-            module.fail_json(msg=f"'{pattern}' is not a regular expression: {problem}.", findings=[])
+    problem = pattern_problem(module.params["success"] + module.params["failure"])
+    if problem:
+        module.fail_json(msg=problem, findings=[])
     started = time.monotonic()
     try:
         lines = prove(module.params, Host(), module.check_mode)
-    except (ClientError, DomainError) as problem:
-        fail_with(module, [problem.finding])
+    except (ClientError, DomainError) as wrong:
+        fail_with(module, [wrong.finding])
     else:
         module.exit_json(changed=False, lines=lines, seconds=round(time.monotonic() - started, 3), findings=[])
 

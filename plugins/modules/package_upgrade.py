@@ -213,8 +213,8 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host, exclusive
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_observation import HOME
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_replacement import (
     File,
     Outcome,
@@ -266,7 +266,7 @@ def upgrade(module: AnsibleModule, host: Host) -> Dict[str, Any]:
     settings = settings_from(module)
     name = settings.subject.name
     replacement = Replacement(host, manager_of(module, host), settings)
-    with exclusive(os.path.join(HOME, f"{name}.lock"), f"the package {name}"):
+    with host_lock(f"the package {name}"):
         outcome: Outcome = getattr(replacement, module.params["state"])()
     return {
         "changed": outcome.changed,

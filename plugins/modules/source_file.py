@@ -191,8 +191,8 @@ from typing import Any, Callable, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.source_store import (
     Remembered,
     SourceStore,

@@ -24,10 +24,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     Engine,
     Image,
     ImageGone,
-    host_lock,
     tar_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import (
     PluginSource,
     read_source,

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import calendar
 import re
-import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
@@ -18,40 +16,11 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     replacement_config,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import ContainerGone, Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import Verdict, judge
 
 # What must not be shared with the container that is in service.
 PRIVATE_HOST_SETTINGS = ("PortBindings", "PublishAllPorts", "RestartPolicy", "AutoRemove", "ContainerIDFile")
 TRIAL_LABEL = "tyk.upgrade.trial-of"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the log said: `ok` once a success pattern and no failure pattern was seen, None while neither was."""
-
-    ok: Optional[bool]
-    lines: List[str]
-
-
-def judge(log: str, success: Sequence[str], failure: Sequence[str]) -> Verdict:
-    """Failure wins over success: a process that reports one broken part may well report that it runs."""
-    lines = log.splitlines()
-    bad = [line for line in lines if any(re.search(pattern, line) for pattern in failure)]
-    if bad:
-        return Verdict(False, bad)
-    good = [line for line in lines if any(re.search(pattern, line) for pattern in success)]
-    return Verdict(True if good else None, good)
-
-
-def trial_environment(env: Mapping[str, object]) -> Dict[str, str]:
-    """The variables as texts; {free_port} in one becomes a port that nothing listens on now, a new one each time."""
-    return {str(name): re.sub(r"\{free_port\}", lambda _match: str(free_port()), str(value)) for name, value in env.items()}
-
-
-def free_port() -> int:
-    """A TCP port of this host that nothing listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
 
 
 def trial_body(body: Mapping[str, Any], env: Mapping[str, str], container_name: str) -> Dict[str, Any]:

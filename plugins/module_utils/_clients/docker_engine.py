@@ -10,14 +10,9 @@ setting that this collection has never heard of survives a replacement.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import io
-import os
 import re
 import tarfile
-import tempfile
-import time
 import traceback
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
@@ -461,35 +456,3 @@ def parse_bytes(text: str) -> int:
         raise EngineError(
             error("setting-invalid", text, f"{text!r} is not a size in bytes.", "Write it like 768m or 1g.")
         ) from problem
-
-
-@contextlib.contextmanager
-def host_lock(subject: str, wait: float = 30.0) -> Iterator[None]:
-    """Keep other runs on this host away from `subject`, also one whose controller was killed.
-
-    The lock belongs to the process and vanishes with it, so there is nothing to clean up by hand.
-    """
-    folder = "/run/lock" if os.access("/run/lock", os.W_OK) else tempfile.gettempdir()
-    digest = hashlib.sha256(subject.encode()).hexdigest()[:16]
-    path = os.path.join(folder, f"tyk-upgrade-{os.getuid()}-{digest}.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= deadline:
-                    raise EngineError(
-                        error(
-                            "lease-held",
-                            subject,
-                            f"Another process on this host has been working on {subject} for the last {wait:.0f} s.",
-                            "Wait until it is done; a module of a run whose controller was stopped may still be at it.",
-                        )
-                    ) from None
-                time.sleep(0.2)
-        yield
-    finally:
-        os.close(descriptor)

@@ -16,11 +16,8 @@ import shutil
 import signal
 import struct
 import subprocess
-import time
 from dataclasses import dataclass
 from typing import IO, Dict, Iterator, List, Optional, Sequence, Tuple
-
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 
 #: No tool may ask a question, translate its words, or restart services on its own account.
 ENVIRONMENT = {
@@ -229,28 +226,3 @@ def first_holder(record_locks: Sequence[str], pid_files: Sequence[str] = ()) -> 
     found: List[Optional[Holder]] = [record_lock_holder(path) for path in record_locks]
     found.extend(pid_file_holder(path) for path in pid_files)
     return next((one for one in found if one is not None), None)
-
-
-@contextlib.contextmanager
-def exclusive(path: str, subject: str, wait: float = 30.0) -> Iterator[None]:
-    """Keep other runs on this host away from `subject`. The lock belongs to the process and vanishes with it."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= deadline:
-                    raise ClientError(
-                        "lease-held",
-                        subject,
-                        f"Another process on this host has been working on {subject} for the last {wait:.0f} s.",
-                        "Wait until it is done; a module of a run whose controller was stopped may still be at it.",
-                    ) from None
-                time.sleep(0.2)
-        yield
-    finally:
-        os.close(descriptor)

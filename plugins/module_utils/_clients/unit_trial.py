@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Iterator, List, Mapping, Sequence, Tuple
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import Verdict, judge
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import Verdict, judge
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import parse_show
 
 PROPERTIES = (

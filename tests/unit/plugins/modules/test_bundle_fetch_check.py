@@ -74,7 +74,7 @@ class Store:
 
     def load(self, content: bytes, **more: Any) -> Dict[str, Any]:
         with_ = {"binary": str(self.program), "version": VERSION, **more}
-        return self.check(content, load_with=with_)
+        return self.check(content, load_with=[with_])
 
     def asked(self) -> List[List[str]]:
         """Folder and arguments of each call of the program."""
@@ -119,9 +119,21 @@ def test_the_download_is_made_from_the_host(store: Store) -> None:
 def test_a_slow_download_ends_with_the_limit(store: Store) -> None:
     began = time.monotonic()
     with_ = {"binary": str(store.program), "version": VERSION}
-    result = store.check(b"x", "slow.zip", limit=0.3, load_with=with_)
+    result = store.check(b"x", "slow.zip", limit=0.3, load_with=[with_])
     assert said(result) == [("error", "bundle-slow")] and time.monotonic() - began < 1.5
     assert result["loaded"] == [] and store.asked() == []
+
+
+def test_every_program_loads_what_was_downloaded_once(store: Store) -> None:
+    files = {named("A"): "One", named("A", "5.3.0"): "One"}
+    content = bundle(files, [hook("A", "One")])
+    programs = [{"binary": str(store.program), "version": version} for version in ("5.3.0", VERSION)]
+    result = store.check(content, load_with=programs)
+    assert said(result) == [] and result["bytes"] == len(content)
+    assert [(one["version"], one["file"], one["ok"]) for one in result["loaded"]] == [
+        ("5.3.0", named("A", "5.3.0"), True),
+        (VERSION, named("A"), True),
+    ]
 
 
 def test_each_file_is_loaded_and_then_both_together(store: Store) -> None:
@@ -223,8 +235,8 @@ def test_a_program_that_cannot_be_started(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"load_with": {"binary": "/x", "version": "5.8"}}, "'5.8' is not a version"),
-        ({"container": "gw", "load_with": {"binary": "/x", "version": VERSION}}, "mutually exclusive"),
+        ({"load_with": [{"binary": "/x", "version": "5.8"}]}, "'5.8' is not a version"),
+        ({"container": "gw", "load_with": [{"binary": "/x", "version": VERSION}]}, "mutually exclusive"),
     ],
 )
 def test_settings(arguments: Dict[str, Any], words: str) -> None:

@@ -19,7 +19,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients import dnf
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import (
     Host,
-    exclusive,
     first_holder,
     pid_file_holder,
     record_lock_holder,
@@ -102,16 +101,6 @@ def test_a_pid_file(tmp_path: Path) -> None:
     for content, held in ((str(os.getppid()), True), (str(os.getpid()), False), ("999999999", False), ("", False)):
         path.write_text(content)
         assert (pid_file_holder(str(path)) is not None) is held, content
-
-
-def test_one_run_at_a_time(tmp_path: Path) -> None:
-    path = str(tmp_path / "a" / "lock")
-    with exclusive(path, "the package a"):
-        second = exclusive(path, "the package a", wait=0.1)
-        with pytest.raises(ClientError, match="has been working on the package a"):
-            second.__enter__()
-    with exclusive(path, "the package a", wait=0):
-        pass
 
 
 def member(name: str, mode: int, content: bytes) -> bytes:

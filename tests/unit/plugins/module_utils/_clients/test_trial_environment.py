@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_trial import trial_environment
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import trial_environment
 
 
 def test_a_free_port_is_put_in_for_its_placeholder() -> None:
