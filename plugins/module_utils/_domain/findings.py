@@ -40,6 +40,7 @@ CODES: Dict[str, str] = {
     "gateway-rpc": "The gateway reports that it has lost its control plane.",
     "drift": "What runs is no longer what the plan was made from.",
     "liveness-duration": "The unit of liveness_check.check_duration differs between the two versions.",
+    "backup-unreadable": "The emergency backup in Redis would crash the target version.",
     "backup-missing": "The emergency backup of API definitions is absent, stale or unreadable by the target.",
     # control plane
     "control-plane-older": "The control plane is older than the target of the data plane.",
@@ -54,6 +55,7 @@ CODES: Dict[str, str] = {
     "source-of-truth": "The user's own source of truth still names the old version.",
     # plugins
     "plugin-source-empty": "The source folder of the plugin holds no Go files.",
+    "plugin-source-invalid": "The plugin's source cannot be compiled for this version as it is.",
     "plugin-compile-failed": "The compiler did not produce the plugin.",
     "plugin-symbol-missing": "The plugin does not export the function that a hook names.",
     "plugin-unreadable": "The file is not a whole Go plugin that a gateway could open.",
@@ -72,6 +74,7 @@ CODES: Dict[str, str] = {
     "compiler-unusable": "The plugin compiler of this version cannot build what this gateway loads.",
     "image-missing": "The image is neither present nor can it be pulled.",
     "disk-small": "There is not enough free disk space.",
+    "memory-small": "There is not enough memory.",
     "engine-unreachable": "The container engine did not answer.",
     "container-missing": "The container does not exist.",
     "container-failed": "A replaced container could not be created or did not stay up.",
