@@ -60,6 +60,9 @@ func serve(b behaviour.Behaviour, arguments []string) error {
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 { // a command that this version does not have
+		return fmt.Errorf("unexpected %s, try --help", flags.Arg(0))
+	}
 	settings, problem := config.Load(*path)
 	if problem != nil {
 		log.Get().WithField("prefix", "main").WithError(problem).Error("Using defaults and environment")

@@ -95,10 +95,11 @@ func LoadRequest(path, name, reported string, order behaviour.Order) Request {
 func LoadResponse(path, name, reported string, order behaviour.Order) Response {
 	switch function := load(path, name, reported, order).(type) {
 	case func(http.ResponseWriter, *http.Response, *http.Request):
+		log.Get().WithFields(logrus.Fields{"mwPath": path, "mwSymbolName": name}).Info("Loaded Go response plugin: ", name)
 		return function
 	case nil:
 	default:
-		complain(path, name, errors.New("could not cast function symbol to a response hook"))
+		complain(path, name, errors.New("could not cast function symbol to TykResponseHandler"))
 	}
 	return nil
 }
