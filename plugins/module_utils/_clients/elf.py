@@ -1,32 +1,58 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the bytes of a compiled Go plugin say: machine, Go version, plugin path.
+"""What the bytes of a compiled Go plugin or gateway say: machine, Go version, modules, plugin path, functions.
 
 Read in pure Python and without loading it: a plugin of another machine or Go generation must never be opened in this
-process. The layout of the build information is that of Go's package debug/buildinfo.
+process. The layout of the build information is that of Go's package debug/buildinfo, the names of symbols are those of
+Go's linker (cmd/link/internal/ld).
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import re
 import struct
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Dict, Iterator, Optional, Tuple
+from urllib.parse import unquote
 
-ELF_MAGIC = b"\x7fELF"
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file import (
+    MACHINES,
+    PF_W,
+    PT_LOAD,
+    STT_FUNC,
+    Content,
+    ElfFile,
+    NotElf,
+    what_it_is,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
+    BuildInfo,
+    GoProgram,
+    newest_glibc,
+    parse_build_info,
+)
+
 BUILD_INFO_MAGIC = b"\xff Go buildinf:"
+BUILD_INFO_SECTION = ".go.buildinfo"
 BUILD_INFO_ALIGN = 16
 BUILD_INFO_HEADER = 32
-INLINE_STRINGS = 2  # flag since Go 1.18: version and module text follow the header
+BIG_ENDIAN, INLINE_STRINGS = 1, 2  # flags; since Go 1.18 version and module text follow the header
 SENTINEL = 16  # bytes before and after the module text
 #: The sentinels themselves, for plugins of Go <= 1.17, whose header holds pointers (runtime/debug, modinfo).
 MODULE_START = bytes.fromhex("3077af0c9274080241e1c107e6d618e6")
 MODULE_END = bytes.fromhex("f932433186182072008242104116d8f2")
 
-#: ELF machine numbers by Go's name of the architecture.
-MACHINES: Dict[str, int] = {"amd64": 62, "arm64": 183, "s390x": 22, "386": 3, "arm": 40, "ppc64le": 21}
+#: The symbol that holds a package's fingerprint; "go." was "go:" from 1.20 on.
+FINGERPRINT = re.compile(r"go[:.]link\.pkghashbytes\.")
+FINGERPRINT_PATTERN = rb"go[:.]link\.pkghashbytes\.[^\0]+"
+UNNAMED = "plugin/unnamed-"  # how Go calls a plugin that was built from single files
+
+#: How much of a text is read at most, whatever the file says its length is.
+MAXIMUM_TEXT = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -43,22 +69,153 @@ class GoBinary:
         return next((name for name, number in MACHINES.items() if number == self.machine), f"machine {self.machine}")
 
 
+@dataclass(frozen=True)
+class Inspected:
+    """A Go program with what its ELF file says beside it."""
+
+    program: GoProgram
+    bits: int
+    kind: str
+    interpreter: str
+    stripped: bool  # without the table of symbols that only debuggers read
+    size: int
+    glibc_versions: Tuple[str, ...] = ()
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether Go built it to be opened by another Go program."""
+        mode = self.program.info.settings.get("-buildmode")
+        return self.kind == "shared" and bool(self.program.plugin_path) and mode in (None, "plugin")
+
+
+@contextlib.contextmanager
+def mapped(path: str) -> Iterator[Content]:
+    """The bytes of a file, of which only those that are looked at are read. Raises NotElf for an empty one."""
+    with open(path, "rb") as source:
+        if not os.fstat(source.fileno()).st_size:
+            raise NotElf(what_it_is(b""))
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+
+
+def inspect(path: str, name: str = "") -> Inspected:
+    """Everything that a Go program's or plugin's file tells.
+
+    name: what findings shall call it, the file's name if empty. Raises NotElf, a ValueError, with a clause such as
+    "it is cut off: …"; OSError for a file that cannot be read.
+    """
+    with mapped(path) as content:
+        try:
+            return _inspected(ElfFile(content), name or os.path.basename(path), len(content))
+        except NotElf:
+            raise
+        except (ValueError, struct.error, IndexError, OverflowError) as problem:
+            what = str(problem) if type(problem) is ValueError else "its tables are damaged"
+            raise NotElf(what) from problem
+
+
+def _inspected(elf: ElfFile, name: str, size: int) -> Inspected:
+    version, text = _build_info_of(elf)
+    built = parse_build_info(version, text)
+    fingerprints = _fingerprints(elf)
+    plugin_path = _plugin_path(elf, built, fingerprints) if elf.kind == "shared" and not elf.interpreter else ""
+    versions = sorted({version for found in elf.versions_needed().values() for version in found})
+    program = GoProgram(
+        name=name,
+        goarch=elf.goarch,
+        info=built,
+        plugin_path=plugin_path,
+        functions=_functions(elf, plugin_path) if plugin_path else (),
+        fingerprints=fingerprints,
+        glibc=newest_glibc(versions),
+        libraries=tuple(elf.libraries),
+    )
+    return Inspected(
+        program=program,
+        bits=elf.bits,
+        kind=elf.kind,
+        interpreter=elf.interpreter,
+        stripped=elf.section(".symtab") is None,
+        size=size,
+        glibc_versions=tuple(versions),
+    )
+
+
+def _fingerprints(elf: ElfFile) -> Dict[str, str]:
+    return {
+        FINGERPRINT.sub("", name, count=1): elf.at(symbol.address, symbol.size).hex()
+        for name, symbol in elf.symbols(FINGERPRINT_PATTERN)
+        if symbol.defined
+    }
+
+
+def _plugin_path(elf: ElfFile, built: BuildInfo, packages: Dict[str, str]) -> str:
+    """The path of the package that has the plugin's main function.
+
+    The build information does not say it of a GOPATH build, nor of a plugin that was built from single files.
+    """
+    found = [unquote(name) for name, symbol in elf.symbols_ending(b".main") if symbol.kind == STT_FUNC]
+    candidates = [path for path in found if path in packages]
+    if built.path in candidates or not candidates:
+        return built.path
+    return next((path for path in candidates if path.startswith(UNNAMED)), candidates[0])
+
+
+def _functions(elf: ElfFile, plugin_path: str) -> Tuple[str, ...]:
+    """The exported functions of the main package, as plugin.Lookup finds them."""
+    prefix = f"{symbol_prefix(plugin_path)}."
+    found = set()
+    for name, symbol in elf.symbols(re.escape(prefix).encode() + rb"[^\0.()\[\]{}*]+"):
+        function = name[len(prefix) :]
+        if symbol.kind == STT_FUNC and symbol.defined and function[0].isupper():
+            found.add(function)
+    return tuple(sorted(found))
+
+
+def symbol_prefix(path: str) -> str:
+    """An import path as symbols begin with it (cmd/internal/objabi, PathToPrefix).
+
+    >>> symbol_prefix("gopkg.in/yaml.v3")
+    'gopkg.in/yaml%2ev3'
+    """
+    folder, slash, last = path.rpartition("/")
+    escaped = [
+        f"%{byte:02x}" if byte <= 0x20 or byte >= 0x7F or byte in b'%"' else chr(byte) for byte in folder.encode()
+    ]
+    tail = [f"%{byte:02x}" if byte <= 0x20 or byte >= 0x7F or byte in b'.%"' else chr(byte) for byte in last.encode()]
+    return "".join([*escaped, slash, *tail])
+
+
+# -- build information -----------------------------------------------------------------------------------------------
+
+
 def read_go_binary(path: str) -> GoBinary:
     """Read a file. Raises ValueError with a sentence for one that is not a 64-bit or 32-bit ELF file built by Go."""
-    with open(path, "rb") as source:
-        head = source.read(20)
-        if head[:4] != ELF_MAGIC or len(head) < 20:
-            raise ValueError("it is not an ELF file")
-        order = ">" if head[5] == 2 else "<"
-        machine = int(struct.unpack(order + "H", head[18:20])[0])
-        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            version, module = build_info(content)
-    return GoBinary(machine, version, _line(module, "path"), _settings(module))
+    with mapped(path) as content:
+        elf = ElfFile(content)
+        version, text = _build_info_of(elf)
+    built = parse_build_info(version, text)
+    return GoBinary(elf.machine, version, built.path, tuple(built.settings.items()))
 
 
-def build_info(content: Any) -> Tuple[str, str]:
-    """Go version and module text of an executable's bytes; raises ValueError where there are none."""
-    place = content.find(BUILD_INFO_MAGIC)
+def _build_info_of(elf: ElfFile) -> Tuple[str, str]:
+    """Go version and module text, looked for where they must be before the whole file is searched."""
+    section = elf.section(BUILD_INFO_SECTION)
+    places = [(section.offset, section.offset + section.size)] if section else []
+    places += [(one.offset, one.offset + one.size) for one in elf.segments if one.kind == PT_LOAD and one.flags & PF_W]
+    for start, end in [*places, (0, len(elf.content))]:
+        found = build_info(elf.content, start, end, elf)
+        if found is not None:
+            return found
+    raise ValueError("it carries no Go build information")
+
+
+def build_info(
+    content: Content, start: int = 0, end: Optional[int] = None, elf: Optional[ElfFile] = None
+) -> Optional[Tuple[str, str]]:
+    """Go version and module text from a part of an executable's bytes, None where there are none."""
+    end = len(content) if end is None else end
+    place = content.find(BUILD_INFO_MAGIC, start, end)
     while place >= 0:
         flags = content[place + 15]
         if flags & INLINE_STRINGS:
@@ -67,13 +224,40 @@ def build_info(content: Any) -> Tuple[str, str]:
             if version.startswith((b"go", b"devel")):
                 return version.decode("utf-8", "replace"), _strip(module).decode("utf-8", "replace")
         elif place % BUILD_INFO_ALIGN == 0:
-            return _before_inline_strings(content)
-        place = content.find(BUILD_INFO_MAGIC, place + 1)
-    raise ValueError("it carries no Go build information")
+            return (_by_pointers(elf, place) if elf else None) or _before_inline_strings(content)
+        place = content.find(BUILD_INFO_MAGIC, place + 1, end)
+    return None
 
 
-def _before_inline_strings(content: Any) -> Tuple[str, str]:
-    """Go <= 1.17: find the texts themselves, for the pointers to them are only right after relocation."""
+def _by_pointers(elf: ElfFile, place: int) -> Optional[Tuple[str, str]]:
+    """Go <= 1.17: the header points to two strings, and the dynamic linker writes these pointers in a plugin."""
+    size = elf.content[place + 14]
+    order = ">" if elf.content[place + 15] & BIG_ENDIAN else "<"
+    layout = order + ("Q" if size == 8 else "I")
+    written = elf.pointers()
+
+    def pointer(address: int) -> int:
+        if address in written:
+            return written[address]
+        raw = elf.at(address, size)
+        return int(struct.unpack(layout, raw)[0]) if len(raw) == size else 0
+
+    def string(address: int) -> bytes:
+        raw = elf.at(address + size, size)
+        length = int(struct.unpack(layout, raw)[0]) if len(raw) == size else 0
+        return elf.at(pointer(address), min(length, MAXIMUM_TEXT))
+
+    header = elf.address_of(place)
+    if header is None or size not in (4, 8):
+        return None
+    version, module = (string(pointer(header + BUILD_INFO_ALIGN + number * size)) for number in (0, 1))
+    if not version.startswith((b"go", b"devel")):
+        return None
+    return version.decode("utf-8", "replace"), _strip(module).decode("utf-8", "replace")
+
+
+def _before_inline_strings(content: Content) -> Tuple[str, str]:
+    """Go <= 1.17 where the pointers lead nowhere: find the texts themselves."""
     start = content.find(MODULE_START)
     end = content.find(MODULE_END, start) if start >= 0 else -1
     module = bytes(content[start + SENTINEL : end]).decode("utf-8", "replace") if end >= 0 else ""
@@ -81,7 +265,7 @@ def _before_inline_strings(content: Any) -> Tuple[str, str]:
     return (match.group(0).decode() if match else ""), module
 
 
-def _string(content: Any, place: int) -> Tuple[bytes, int]:
+def _string(content: Content, place: int) -> Tuple[bytes, int]:
     """A string with its length as a varint before it, and where it ends."""
     length, shift = 0, 0
     while True:
@@ -100,13 +284,7 @@ def _strip(module: bytes) -> bytes:
     return module[SENTINEL:-SENTINEL] if len(module) >= 2 * SENTINEL + 1 else b""
 
 
-def _line(module: str, key: str) -> str:
-    match = re.search(rf"^{key}\t(\S*)", module, re.MULTILINE)
-    return match.group(1) if match else ""
-
-
-def _settings(module: str) -> Tuple[Tuple[str, str], ...]:
-    return tuple(re.findall(r"^build\t([^=\s]+)=(.*)$", module, re.MULTILINE))
+# -- what a compiler has left ----------------------------------------------------------------------------------------
 
 
 def check_plugin(path: str, goarch: str, build_id: str) -> Tuple[Optional[GoBinary], str]:
