@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -32,6 +33,12 @@ from typing import Tuple
 RELEASES: Tuple[Tuple[str, str, str, str], ...] = (
 '''
 
+REPLACES_HEADER = '''
+#: Replace directives in go.mod: module, its version (empty: any), what stands for it, that one's version; and the
+#: releases whose go.mod says so.
+REPLACES: Tuple[Tuple[str, str, str, str, str], ...] = (
+'''
+
 
 def sort_key(release: Dict[str, Any]) -> List[int]:
     """Orders releases by number."""
@@ -46,7 +53,23 @@ def render(releases: List[Dict[str, Any]]) -> str:
         rows.append(
             f'    ("{version}", "{release["commit"]}", "{release["commit_date"]}", "{release["go_version"]}"),\n'
         )
-    return HEADER + "".join(rows) + ")\n"
+    return HEADER + "".join(rows) + ")\n" + render_replaces(releases)
+
+
+def render_replaces(releases: List[Dict[str, Any]]) -> str:
+    """The table of replace directives."""
+    versions: Dict[str, List[str]] = {}
+    for release in sorted(releases, key=sort_key):
+        for line in release["go_mod_replace"]:
+            versions.setdefault(line, []).append(release["version"].lstrip("v"))
+    rows = []
+    for line in versions:
+        old, new = (side.split() for side in line.split("=>"))
+        cells = [f'        "{cell}",\n' for cell in (*(old + [""])[:2], *(new + [""])[:2])]
+        wrapped = textwrap.wrap(" ".join(versions[line]), 100)
+        cells += [f'        "{part} "\n' for part in wrapped[:-1]] + [f'        "{wrapped[-1]}",\n']
+        rows.append("    (\n" + "".join(cells) + "    ),\n")
+    return REPLACES_HEADER + "".join(rows) + ")\n"
 
 
 def main() -> int:

@@ -142,3 +142,144 @@ RELEASES: Tuple[Tuple[str, str, str, str], ...] = (
     ("5.13.1", "8a742352382108a7b905983a14c9deb8c97af4ed", "2026-07-01T15:55:05Z", "1.25"),
     ("5.14.0", "2e9450120e2b05f13457f441ee012cc57d6bd604", "2026-07-07T11:45:57Z", "1.25"),
 )
+
+#: Replace directives in go.mod: module, its version (empty: any), what stands for it, that one's version; and the
+#: releases whose go.mod says so.
+REPLACES: Tuple[Tuple[str, str, str, str, str], ...] = (
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20200623110021-0a324d797b1f",
+        "3.0.0",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20200807091837-7e837e039dec",
+        "3.0.1",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20201012125356-562407e88c4f",
+        "3.0.2 3.0.3 3.0.4 3.1.0 3.1.1 3.1.2 3.1.3",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20210310152233-6ff6aba4c612",
+        "3.0.5 3.0.6 3.0.7 3.0.8 3.0.9 3.0.10 3.0.11 3.0.12",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20210324124350-140640759f4b",
+        "3.2.0 3.2.1 3.2.2",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20220218110600-700971eeb507",
+        "3.2.3",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20210909091849-83a2f375a915",
+        "4.0.0",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20220124131750-cdf72e60fb66",
+        "4.0.1",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20220426094453-0cc35471c1ca",
+        "4.0.2 4.0.3 4.0.4",
+    ),
+    (
+        "sourcegraph.com/sourcegraph/appdash",
+        "",
+        "github.com/sourcegraph/appdash",
+        "v0.0.0-20211028080628-e2786a622600",
+        "4.0.16",
+    ),
+    (
+        "sourcegraph.com/sourcegraph/appdash-data",
+        "",
+        "github.com/sourcegraph/appdash-data",
+        "v0.0.0-20151005221446-73f23eafcf67",
+        "4.0.16",
+    ),
+    (
+        "github.com/jensneuse/graphql-go-tools",
+        "",
+        "github.com/TykTechnologies/graphql-go-tools",
+        "v1.6.2-0.20220706090356-a9c8a5c9d1d1",
+        "4.1.0",
+    ),
+    (
+        "gorm.io/gorm",
+        "",
+        "github.com/TykTechnologies/gorm",
+        "v1.20.7-0.20210409171139-b5c340f85ed0",
+        "4.1.0 4.2.0 4.2.1 4.2.2 4.2.3 4.2.4 4.3.0 4.3.1 4.3.2 4.3.3 4.3.4 4.3.5 4.3.6 4.3.7 4.3.8 5.0.0 "
+        "5.0.1 5.0.2 5.0.3 5.0.4 5.0.5 5.1.0 5.1.1 5.1.2",
+    ),
+    (
+        "github.com/warpstreamlabs/bento",
+        "v1.2.0",
+        "github.com/TykTechnologies/bento",
+        "v0.0.0-20241108123210-93d1717c7171",
+        "5.7.0",
+    ),
+    (
+        "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
+        "v0.54.0",
+        "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
+        "v0.49.0",
+        "5.7.1 5.7.2 5.7.3 5.8.0 5.8.1 5.8.2 5.8.3 5.8.4 5.8.5 5.8.6 5.8.7 5.8.8 5.8.9 5.8.10 5.8.11 5.8.12 "
+        "5.8.13 5.8.14 5.8.15 5.9.0 5.9.1 5.9.2 5.10.0 5.10.1 5.10.2 5.11.0 5.11.1 5.12.0 5.13.0 5.13.1 "
+        "5.14.0",
+    ),
+    (
+        "github.com/TykTechnologies/graphql-translator",
+        "",
+        "github.com/TykTechnologies/graphql-translator",
+        "v0.0.0-20250423061552-2acd6818080e",
+        "5.8.3 5.8.4 5.8.5 5.8.6 5.8.7 5.8.8 5.8.9",
+    ),
+    (
+        "github.com/getkin/kin-openapi",
+        "",
+        "github.com/TykTechnologies/kin-openapi",
+        "v0.92.0",
+        "5.8.10 5.8.11 5.8.12 5.8.13 5.8.14 5.8.15",
+    ),
+    (
+        "github.com/getkin/kin-openapi",
+        "",
+        "github.com/TykTechnologies/kin-openapi",
+        "v0.92.1-0.20260211103127-0004a8367058",
+        "5.12.0 5.12.1 5.13.0 5.13.1 5.14.0",
+    ),
+    (
+        "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
+        "v0.60.0",
+        "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
+        "v0.49.0",
+        "5.12.1",
+    ),
+)
