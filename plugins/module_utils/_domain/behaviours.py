@@ -10,6 +10,7 @@ each behaviour states its ranges in full.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Dict, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version, as_version
@@ -35,7 +36,13 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
     Behaviour(
         "serves-without-bundle",
         "<5.0.12 | >=5.1.0, <5.3.1",
-        "An API whose bundle cannot be fetched or verified is served without its plugins.",
+        "An API whose bundle cannot be fetched or unpacked is served without its plugins.",
+        "v5.3.0:gateway/coprocess_bundle.go:362-440 (loadBundle), v5.3.0:gateway/api_definition.go (MakeSpec)",
+    ),
+    Behaviour(
+        "uses-unverified-bundle",
+        "<5.0.12 | >=5.1.0, <5.3.1",
+        "A bundle whose checksum or signature is wrong is used all the same; the log says so.",
         "v5.3.0:gateway/coprocess_bundle.go:330-336",
     ),
     Behaviour(
@@ -49,6 +56,12 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
         ">=4.0.11, <4.1.0 | >=4.3.2",
         "Downloading a bundle may take 5 seconds in all, body included; five tries.",
         "v5.14.0:gateway/coprocess_bundle.go:202-224,357-375",
+    ),
+    Behaviour(
+        "has-analytics-plugin",
+        ">=4.1.0",
+        "An API definition can name a Go plugin for its analytics records (analytics_plugin).",
+        "v4.1.0:gateway/analytics_go_plugin.go",
     ),
     Behaviour(
         "verifies-existing-bundle",
@@ -121,14 +134,24 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
 _BY_NAME: Dict[str, Behaviour] = {behaviour.name: behaviour for behaviour in BEHAVIOURS}
 
 
+@lru_cache(maxsize=None)
 def behaves(version: Union[str, Version], name: str) -> bool:
     """Whether gateways of this version show the behaviour. Raises KeyError for a name that is not in the table."""
     return as_version(version).satisfies(_BY_NAME[name].versions)
 
 
+#: How a request gets past a plugin that is not there.
+_OPENINGS = ("skips-unloadable-plugin", "serves-without-bundle")
+
+
 def fail_open(version: Union[str, Version]) -> bool:
     """Whether a request may get past a plugin that is not there, so that a 200 proves nothing."""
-    return behaves(version, "skips-unloadable-plugin") or behaves(version, "serves-without-bundle")
+    return any(behaves(version, name) for name in _OPENINGS)
+
+
+def fail_open_source(version: Union[str, Version]) -> str:
+    """Where it can be read how that happens; empty where it does not."""
+    return "; ".join(_BY_NAME[name].source for name in _OPENINGS if behaves(version, name))
 
 
 def failing_download_fatal(version: Union[str, Version]) -> bool:

@@ -9,6 +9,7 @@ Rules from ci/images/plugin-compiler/{Dockerfile,data/build.sh} of each tag (up 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Dict, List, Optional, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import EXACT, TAGGED
@@ -17,6 +18,14 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 GOPATH = "gopath"
 MODULE = "module"
 WORKSPACE = "workspace"
+
+#: The module line that a plugin gets for its build, so that its plugin path is that of no other build. From 5.2.4 on
+#: the compiler would write the same, but also over string literals that begin with the old module's name.
+UNIQUE_MODULE = "tyk.internal/tyk_plugin{build_id}"
+
+#: What makes a plugin path unique.
+BY_BUILD_ID = "build-id"
+BY_MODULE_LINE = "module-line"
 
 _NAME_AND_ID = ("plugin_name", "plugin_id")
 _WITH_PLATFORM = ("plugin_name", "plugin_id", "goos", "goarch")
@@ -28,7 +37,9 @@ class CompilerContract:
 
     args: their positional arguments. output_template: how they name the result. plugin_path: the path by which Go knows
     the result, from stem and build id; None where only the plugin's own go.mod decides it. honours_build_id: whether
-    the build id makes that path unique. environment: switches they understand.
+    the build id makes that path unique. environment: switches they understand. rewrites_literals: whether a build id
+    changes string literals that begin with the module's name. cross_compiler: whether a C compiler for arm64 is chosen
+    without being told.
     """
 
     versions: str
@@ -41,6 +52,17 @@ class CompilerContract:
     needs_go_mod: bool = False
     unusable: bool = False
     environment: Tuple[str, ...] = ()
+    rewrites_literals: bool = False
+    cross_compiler: bool = True
+
+    @property
+    def unique_by(self) -> str:
+        """What makes the path of a build unique: the build id, or the module line that the build id is written into."""
+        return BY_BUILD_ID if self.mode == GOPATH else BY_MODULE_LINE
+
+    def built_path(self, stem: str, build_id: str) -> str:
+        """The plugin path of a build whose source was prepared as unique_by says."""
+        return (self.plugin_path or UNIQUE_MODULE).format(stem=stem, build_id=build_id)
 
     @property
     def workspace(self) -> bool:
@@ -61,6 +83,7 @@ class CompilerContract:
 CONTRACTS: Tuple[CompilerContract, ...] = (
     CompilerContract(
         versions="<4.1.0",
+        cross_compiler=False,
         mode=GOPATH,
         args=_NAME_AND_ID,
         output_template=EXACT,
@@ -69,6 +92,7 @@ CONTRACTS: Tuple[CompilerContract, ...] = (
     ),
     CompilerContract(
         versions=">=4.1.0, <5.0.2",
+        cross_compiler=False,
         mode=GOPATH,
         args=_WITH_PLATFORM,
         output_template=TAGGED,
@@ -77,6 +101,7 @@ CONTRACTS: Tuple[CompilerContract, ...] = (
     ),
     CompilerContract(
         versions="==5.0.2",
+        cross_compiler=False,
         mode=MODULE,
         args=_WITH_PLATFORM,
         output_template=TAGGED,
@@ -117,6 +142,7 @@ CONTRACTS: Tuple[CompilerContract, ...] = (
     ),
     CompilerContract(
         versions=">=5.2.4",
+        rewrites_literals=True,
         mode=WORKSPACE,
         args=_WITH_PLATFORM,
         output_template=TAGGED,
@@ -129,32 +155,60 @@ CONTRACTS: Tuple[CompilerContract, ...] = (
 
 @dataclass(frozen=True)
 class Edition:
-    """A kind of gateway and the compiler image that fits it; mixed, plugins do not load or miss parts."""
+    """A kind of gateway and the compiler image that fits it; mixed, plugins do not load or miss parts.
+
+    gateways: the versions it was published in. versions: those that its compiler image was. no_plugins: gateways that
+    were built without support for Go plugins.
+    """
 
     name: str
     compiler: str
     versions: str
     source: str
+    gateways: str = ">=3.0.0"
+    no_plugins: str = "<3.0.0"
+
+    def published(self, version: Union[str, Version]) -> bool:
+        """Whether there are gateways of this edition and version."""
+        return as_version(version).satisfies(self.gateways)
+
+    def loads_plugins(self, version: Union[str, Version]) -> bool:
+        """Whether these gateways can load Go plugins at all."""
+        return not as_version(version).satisfies(self.no_plugins)
 
 
 EDITIONS: Tuple[Edition, ...] = (
     Edition("ce", "tyk-plugin-compiler", ">=3.0.0", "ci/images/plugin-compiler"),
-    Edition("ee", "tyk-plugin-compiler-ee", ">=5.7.0", "v5.7.0:.github/workflows/plugin-compiler-build.yml"),
+    Edition(
+        "ee",
+        "tyk-plugin-compiler-ee",
+        ">=5.7.0",
+        "v5.7.0:.github/workflows/plugin-compiler-build.yml, v5.7.0:ci/goreleaser/goreleaser.yml",
+        gateways=">=5.7.0",
+    ),
     Edition(
         "fips",
         "tyk-plugin-compiler-fips",
         ">=5.8.14, <5.9.0 | >=5.13.0",
-        "v5.8.15:.github/workflows/plugin-compiler-build.yml:155-156",
+        "v5.8.15:.github/workflows/plugin-compiler-build.yml:155-156; ci/goreleaser/goreleaser.yml of each tag",
+        gateways=">=5.0.14, <5.1.0 | >=5.3.2, <5.3.13 | >=5.5.0, <5.11.0 | >=5.13.0",
+        no_plugins=">=5.0.14, <5.1.0 | >=5.3.6, <5.3.10 | >=5.5.1, <5.7.0",
     ),
 )
 
 _BY_NAME: Dict[str, Edition] = {edition.name: edition for edition in EDITIONS}
 
 
+@lru_cache(maxsize=None)
 def compiler_contract(version: Union[str, Version]) -> CompilerContract:
     """The row that the compiler image of this version follows."""
     wanted = as_version(version)
     return next(contract for contract in CONTRACTS if wanted.satisfies(contract.versions))
+
+
+def edition_of(name: str) -> Edition:
+    """The edition of this name. Raises KeyError for one that is not in the table."""
+    return _BY_NAME[name]
 
 
 def compiler_image(version: Union[str, Version], edition: str = "ce") -> Optional[str]:
@@ -162,5 +216,5 @@ def compiler_image(version: Union[str, Version], edition: str = "ce") -> Optiona
 
     None where none was ever published. Raises KeyError for an edition that is not in the table.
     """
-    row = _BY_NAME[edition]
+    row = edition_of(edition)
     return row.compiler if as_version(version).satisfies(row.versions) else None

@@ -9,22 +9,43 @@ file-resolution rules decide what can work; the number of the path only says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional, Tuple, Union
+from dataclasses import dataclass, field
+from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import (
     backup_readable,
+    behaves,
     can_plugin_load,
     fail_open,
+    fail_open_source,
     failing_download_fatal,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import CompilerContract, compiler_contract
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
+    CompilerContract,
+    compiler_contract,
+    edition_of,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures import (
+    KINDS,
+    OPEN,
+    REQUEST_KINDS,
+    Failure,
+    failures,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import (
+    STEM,
+    PluginBuild,
+    plugin_build,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import go_group, known
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import (
     REQUEST,
     RESPONSE,
+    Target,
     candidates,
+    layout,
+    resolve,
     rule_for,
     shared_layout,
 )
@@ -39,6 +60,7 @@ __all__ = [
     "CompilerContract",
     "Decision",
     "PublishedPath",
+    "Rule",
     "backup_readable",
     "can_plugin_load",
     "compiler_contract",
@@ -50,7 +72,7 @@ __all__ = [
 
 #: One bundle holds builds for both versions: switch the API definitions while the current version still runs.
 SHARED = "shared"
-#: No bundle can: each host gets the target's build in place of its own while it is out of service.
+#: No bundle can: each host finds builds of its own under one name, and the target's in their place after its restart.
 PER_HOST = "per-host"
 #: There is nothing to move.
 NONE = "none"
@@ -78,11 +100,24 @@ PATHS: Tuple[PublishedPath, ...] = (
 
 
 @dataclass(frozen=True)
+class Rule:
+    """One thing that the decision rests on, as a sentence, and where it can be read."""
+
+    statement: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Decision:
     """How plugins move from the current version to the target.
 
     path: 1, 2, 3, gap, or none when nothing moves. cutover: shared, per-host or none. supported: whether this
     collection carries it out. reasons: sentences for the person who reads the plan; sources: where the rules come from.
+
+    files: by version and architecture, the name under which the build of a plugin X lies in its bundle; in one bundle
+    where the cut-over is shared, else in a bundle for each version. manifest_path: how the manifest names it. builds:
+    how X is built for each version and architecture. compiled: the versions that have to be compiled. failures: by
+    version, what its gateways do without the plugin. linked: the running build of the current version is used on.
     """
 
     path: str
@@ -90,6 +125,31 @@ class Decision:
     reasons: List[str]
     sources: List[str]
     supported: bool
+    current: str = ""
+    target: str = ""
+    edition: str = "ce"
+    goos: str = "linux"
+    goarchs: Tuple[str, ...] = ()
+    kinds: Tuple[str, ...] = ()
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    manifest_path: str = ""
+    builds: Tuple[PluginBuild, ...] = ()
+    compiled: Tuple[str, ...] = ()
+    failures: Mapping[str, Tuple[Failure, ...]] = field(default_factory=dict)
+    linked: bool = False
+
+    @property
+    def versions(self) -> Tuple[str, ...]:
+        """The current version and the target, each once."""
+        return tuple(version for version in dict.fromkeys((self.current, self.target)) if version)
+
+    def opening(self, version: str) -> List[Failure]:
+        """In which situations gateways of this version let requests through without the plugin."""
+        return [row for row in self.failures.get(version, ()) if row.outcome == OPEN]
+
+    def closing(self, version: str) -> List[Failure]:
+        """In which situations they refuse them, or end."""
+        return [row for row in self.failures.get(version, ()) if row.outcome != OPEN]
 
 
 def published_path(current: Union[str, Version], target: Union[str, Version]) -> PublishedPath:
@@ -104,77 +164,221 @@ def decide(
     hooks: Iterable[Union[str, Hook]] = (),
     goos: str = "linux",
     goarch: str = "amd64",
+    *,
+    goarchs: Sequence[str] = (),
+    edition: str = "ce",
+    built: Collection[str] = (),
+    placeable: bool = True,
+    linked: bool = False,
 ) -> Decision:
     """Decide how Go plugins get from the current version to the target.
 
-    hooks: those of all Go bundles in use, as hooks or as their phase (request, response); empty if there are none.
+    hooks: those of all Go bundles in use, as hooks, as their kind (pre, auth_check, …) or as their phase (request,
+    response); empty if there are none. goarchs: all architectures of the gateways, where there are several. built: the
+    versions whose builds are at hand, so that nothing has to be compiled for them. placeable: whether files can be put
+    on the gateways' hosts. linked: the source of the current builds is lost, so the running ones are used on.
+
+    Raises KeyError for an edition that is not in the table.
     """
     before, after = as_version(current), as_version(target)
-    phases = sorted({_phase(hook) for hook in hooks})
+    kinds, phases = _kinds(hooks)
     if not phases:
         return Decision(NONE, NONE, ["No API uses a Go plugin from a bundle."], [], True)
+    archs = tuple(sorted(set(goarchs))) or (goarch,)
+    versions = tuple(dict.fromkeys((before, after)))
     row = published_path(before, after)
-    layout = shared_layout(before, after, "X", goos, goarch, phases)
-    reasons = [_files_reason(before, after, phases, layout)]
-    sources = [rule_for(before).source, rule_for(after).source]
+    together = _together(before, after, goos, archs, phases)
+    builds = tuple(plugin_build(version, edition, goos, arch) for version in versions for arch in archs)
+    compiled = [version for version in versions if str(version) not in built and not (linked and version == before)]
+    rules = [Rule(_files_reason(before, after, phases, together, goos, archs), rule_for(before).source)]
+    rules.append(Rule("", rule_for(after).source))
+    obstacles = [] if together is not None else _per_host_obstacles(versions, phases, goos, archs, placeable)
+    obstacles += _linking_obstacles(linked, placeable)
+    rules += obstacles
     if before != after:
-        reasons += _path_reasons(row, before, after)
-        sources.append(row.source)
-    unusable = [version for version in (before, after) if compiler_contract(version).unusable]
-    reasons += _compiler_reasons(before, after)
-    sources += [compiler_contract(version).source for version in unusable]
+        rules += _path_rules(row, before, after)
+    compiler_rules, usable = _compiler_rules(compiled, versions, edition, builds)
+    rules += compiler_rules
     return Decision(
         path=row.path if before != after else NONE,
-        cutover=SHARED if layout is not None else PER_HOST,
-        reasons=reasons,
-        sources=list(dict.fromkeys(sources)),
-        supported=layout is not None and not unusable,
+        cutover=SHARED if together is not None else PER_HOST,
+        reasons=[rule.statement for rule in rules if rule.statement],
+        sources=list(dict.fromkeys(rule.source for rule in rules if rule.source)),
+        supported=not obstacles and usable,
+        current=str(before),
+        target=str(after),
+        edition=edition,
+        goos=goos,
+        goarchs=archs,
+        kinds=kinds,
+        files=together or {str(version): dict.fromkeys(archs, f"{STEM}.so") for version in versions},
+        manifest_path=f"{STEM}.so",
+        builds=builds,
+        compiled=tuple(str(version) for version in compiled),
+        failures={str(version): tuple(failures(version, kinds)) for version in versions},
+        linked=linked,
     )
 
 
-def _phase(hook: Union[str, Hook]) -> str:
-    if isinstance(hook, Hook):
-        return hook.phase
-    return RESPONSE if hook == RESPONSE else REQUEST
+def _kinds(hooks: Iterable[Union[str, Hook]]) -> Tuple[Tuple[str, ...], List[str]]:
+    """The kinds of hook, in the order of a request, and their phases. The phase request stands for all its kinds."""
+    found: Set[str] = set()
+    for hook in hooks:
+        kind = hook.kind if isinstance(hook, Hook) else hook
+        found.update((kind,) if kind in KINDS else REQUEST_KINDS)
+    kinds = tuple(kind for kind in KINDS if kind in found)
+    return kinds, sorted({RESPONSE if kind == RESPONSE else REQUEST for kind in kinds})
 
 
-def _files_reason(before: Version, after: Version, phases: List[str], layout: Optional[Dict[str, str]]) -> str:
-    if layout is not None:
-        opened = " and ".join(f"{version} opens {name}" for version, name in layout.items())
-        return f"For a plugin X.so, {opened}: one bundle serves {'both' if len(layout) > 1 else 'it'}."
+def _together(
+    before: Version, after: Version, goos: str, archs: Sequence[str], phases: Sequence[str]
+) -> Optional[Dict[str, Dict[str, str]]]:
+    """The names under which all builds lie in one bundle, by version and architecture; None when there are none."""
+    targets = [Target(version, goos, arch) for version in (before, after) for arch in archs]
+    names = layout(targets, STEM, phases)
+    if names is None:
+        return None
+    found: Dict[str, Dict[str, str]] = {str(before): {}, str(after): {}}
+    for target, name in names.items():
+        found[str(target.version)][target.goarch] = name
+    return found
+
+
+def _files_reason(
+    before: Version,
+    after: Version,
+    phases: Sequence[str],
+    together: Optional[Mapping[str, Mapping[str, str]]],
+    goos: str,
+    archs: Sequence[str],
+) -> str:
+    if together is not None:
+        opened = " and ".join(
+            f"{version} opens {' or '.join(names[arch] for arch in archs)}" for version, names in together.items()
+        )
+        return f"For a plugin X.so, {opened}: one bundle serves {'both' if len(together) > 1 else 'it'}."
     for phase in phases:
-        if shared_layout(before, after, "X", hooks=[phase]) is None:
-            first = [(candidates(version, "X", hook=phase) or ["nothing"])[0] for version in (before, after)]
+        if shared_layout(before, after, STEM, goos, archs[0], [phase]) is None:
+            first = [(candidates(version, STEM, goos, archs[0], phase) or ["nothing"])[0] for version in (before, after)]
             return (
                 f"For a plugin X.so in a {phase} hook, {before} opens {first[0]} first and {after} opens {first[1]} "
                 "first: no bundle can hold builds for both."
             )
+    if len(archs) > 1:
+        return (
+            f"Gateways of {before} and {after} on {' and '.join(archs)} open the same file, X.so: no bundle can hold "
+            "builds for all of them."
+        )
     return f"No set of file names suits request and response hooks of both {before} and {after}."
 
 
-def _path_reasons(row: PublishedPath, before: Version, after: Version) -> List[str]:
-    reasons = []
+def _per_host_obstacles(
+    versions: Sequence[Version], phases: Sequence[str], goos: str, archs: Sequence[str], placeable: bool
+) -> List[Rule]:
+    """Why builds cannot be put in place host by host either."""
+    found = []
+    if not placeable:
+        found.append(Rule("Files would have to be put on each gateway, and on some of these they cannot."))
+    if len(archs) > 1:
+        found.append(
+            Rule(
+                "No gateway of these versions tells architectures apart by file name, so the gateways of each need an "
+                "upgrade of their own."
+            )
+        )
+    for version in versions:
+        opened = all(resolve(version, f"{STEM}.so", [f"{STEM}.so"], goos, archs[0], phase) for phase in phases)
+        if not opened:
+            found.append(Rule(f"{version} does not run Go plugins as response hooks.", rule_for(version).source))
+        if not behaves(version, "keeps-bundle-by-name"):
+            found.append(
+                Rule(
+                    f"{version} keeps bundles in a folder for each API, so that none can be put in place by its name.",
+                    "git diff v4.0.0 v4.0.1 -- gateway/coprocess_bundle.go",
+                )
+            )
+    return found
+
+
+def _linking_obstacles(linked: bool, placeable: bool) -> List[Rule]:
+    if not linked or placeable:
+        return []
+    return [Rule("The running builds can be used on only by a link on each gateway, and on some of these none can be.")]
+
+
+def _path_rules(row: PublishedPath, before: Version, after: Version) -> List[Rule]:
+    rules = []
     if row.path == GAP:
-        reasons.append(f"The published procedure does not cover {before} to {after}; the file-resolution rules do.")
+        rules.append(
+            Rule(
+                f"The published procedure does not cover {before} to {after}; the file-resolution rules do.", row.source
+            )
+        )
+    else:
+        rules.append(Rule("", row.source))
+    if row.path == "2" and after.satisfies("<4.3.2"):
+        rules.append(
+            Rule(
+                f"The bundle that the published path 2 describes holds X.so beside the build for {after}, which opens "
+                "X.so, the build of the old version.",
+                rule_for(after).source,
+            )
+        )
     if known(before) and known(after) and go_group(before) != go_group(after):
-        reasons.append(
-            f"{before} and {after} are of different Go generations ({go_group(before)} and {go_group(after)}): "
-            "a gateway that opens the other's build may end at once."
+        rules.append(
+            Rule(
+                f"{before} and {after} are of different Go generations ({go_group(before)} and {go_group(after)}): "
+                "a gateway that opens the other's build may end at once.",
+                "Go, runtime/symtab.go: no plugin module data; .github/workflows/release.yml of both tags",
+            )
         )
     for version in (before, after):
         if fail_open(version):
-            reasons.append(f"{version} may let requests through without their plugin, so only its effect is proof.")
+            rules.append(
+                Rule(
+                    f"{version} may let requests through without their plugin, so only its effect is proof.",
+                    fail_open_source(version),
+                )
+            )
     if not backup_readable(before, after):
-        reasons.append(f"{after} crashes on an emergency backup that {before} wrote; it has to go before the start.")
-    return reasons
+        rules.append(
+            Rule(
+                f"{after} crashes on an emergency backup that {before} wrote; it has to go before the start.",
+                "v4.1.0:gateway/rpc_storage_handler.go (LoadOAS); seen from 4.0.16 to 4.3.8, 5.3.0 and 5.8.9",
+            )
+        )
+    return rules
 
 
-def _compiler_reasons(before: Version, after: Version) -> List[str]:
-    reasons = []
-    for version in dict.fromkeys((before, after)):
+def _compiler_rules(
+    compiled: Sequence[Version], versions: Sequence[Version], edition: str, builds: Sequence[PluginBuild]
+) -> Tuple[List[Rule], bool]:
+    """What is special about the compilers, and whether those that are needed can be used."""
+    rules = []
+    row = edition_of(edition)
+    usable = True
+    for version in versions:
+        if row.published(version) and not row.loads_plugins(version):
+            rules.append(
+                Rule(
+                    f"Gateways {version} of the edition {edition} were built without support for Go plugins.", row.source
+                )
+            )
+            usable = False
+    problems = {build.version: build.problem for build in builds}
+    for version in compiled:
         contract = compiler_contract(version)
-        if contract.unusable:
-            reasons.append(f"The published plugin compiler of {version} does not build for {version}.")
+        problem = problems[str(version)]
+        if problem:
+            usable = False
+            if row.loads_plugins(version):
+                source = contract.source if contract.unusable else row.source
+                rules.append(Rule(f"{problem[0].upper()}{problem[1:]}.", source))
         elif not contract.honours_build_id:
-            reasons.append(f"The plugin compiler of {version} ignores the build id; the module line has to carry it.")
-    return reasons
+            rules.append(
+                Rule(
+                    f"The plugin compiler of {version} ignores the build id; the module line has to carry it.",
+                    contract.source,
+                )
+            )
+    return rules, usable

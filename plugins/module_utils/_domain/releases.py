@@ -10,6 +10,7 @@ the process when it meets a plugin of another.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Dict, List, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
@@ -90,6 +91,7 @@ def nearest(version: Union[str, Version], count: int = 3) -> List[Version]:
     return sorted(_BY_VERSION, key=lambda candidate: _distance(candidate, wanted))[:count]
 
 
+@lru_cache(maxsize=None)
 def go_group(version: Union[str, Version]) -> str:
     """The Go generation of a release, such as "1.21/1.22". Equal for two releases whose plugins are safe to mix up.
 

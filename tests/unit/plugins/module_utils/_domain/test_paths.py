@@ -11,6 +11,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers impo
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import PATHS, decide, published_path
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import shared_layout
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 
 ALL = all_versions()
 PRE = Hook("pre", "AddHeader", "X.so")
@@ -38,8 +39,10 @@ def test_the_cutover_follows_from_the_rule_table(current, hook):
         decision = decide(current, target, [hook])
         shared = shared_layout(current, target, "X", hooks=[phase]) is not None
         unusable = any(compiler_contract(version).unusable for version in (current, target))
+        lost = any(version < Version(3, 2, 0) for version in (current, target)) and phase == "response"
+        by_api = any(version < Version(3, 2, 3) or version == Version(4, 0, 0) for version in (current, target))
         assert decision.cutover == (paths.SHARED if shared else paths.PER_HOST)
-        assert decision.supported == (shared and not unusable)
+        assert decision.supported == (not unusable and (shared or not (lost or by_api)))
         assert decision.path == (paths.NONE if current == target else published_path(current, target).path)
         assert all(reason.endswith(".") for reason in decision.reasons) and decision.reasons
         assert all(decision.sources) and len(set(decision.sources)) == len(decision.sources)
@@ -70,7 +73,7 @@ def test_paths_in_words(current, target, hooks, path, cutover):
 
 @pytest.mark.parametrize(
     ("current", "target", "supported"),
-    [("5.3.0", "5.8.9", True), ("4.3.8", "5.0.2", False), ("5.0.2", "5.8.9", False), ("4.0.3", "4.0.16", False)],
+    [("5.3.0", "5.8.9", True), ("4.3.8", "5.0.2", False), ("5.0.2", "5.8.9", False), ("4.0.3", "4.0.16", True), ("4.0.0", "4.0.16", False)],
 )
 def test_what_is_supported(current, target, supported):
     assert decide(current, target, [PRE]).supported is supported

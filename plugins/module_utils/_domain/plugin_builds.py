@@ -1,0 +1,80 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the build of a plugin for one gateway takes: which compiler, under which rules, and what becomes of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Optional
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
+    CompilerContract,
+    compiler_contract,
+    compiler_image,
+    edition_of,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import known, release
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import compiled_name
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
+
+#: Stand for a plugin's name and for the id of one build in names and paths.
+STEM = "X"
+BUILD_ID = "<build id>"
+
+
+@dataclass(frozen=True)
+class PluginBuild:
+    """How a plugin X is built for gateways of one version, edition and architecture.
+
+    image: the published compiler, without registry; None where there is none. go: the Go that it has to be built by;
+    empty for versions that are no release. output: how the compiler names the result. plugin_path: the path by which
+    Go knows it. unique_by: what makes that path unique (build-id, module-line). problem: why it cannot be built by the
+    published compiler, as a sentence without its end; empty if it can.
+    """
+
+    version: str
+    edition: str
+    goos: str
+    goarch: str
+    image: Optional[str]
+    go: str
+    contract: CompilerContract
+    output: str
+    plugin_path: str
+    unique_by: str
+    problem: str
+
+
+@lru_cache(maxsize=None)
+def plugin_build(version: Version, edition: str = "ce", goos: str = "linux", goarch: str = "amd64") -> PluginBuild:
+    """The build for gateways of this version. Raises KeyError for an edition that is not in the table."""
+    contract = compiler_contract(version)
+    image = compiler_image(version, edition)
+    return PluginBuild(
+        version=str(version),
+        edition=edition,
+        goos=goos,
+        goarch=goarch,
+        image=None if image is None else f"{image}:{version.tag}",
+        go=release(version).go_version if known(version) else "",
+        contract=contract,
+        output=compiled_name(version, STEM, goos, goarch),
+        plugin_path=contract.built_path(STEM, BUILD_ID),
+        unique_by=contract.unique_by,
+        problem=_problem(version, edition, contract),
+    )
+
+
+def _problem(version: Version, edition: str, contract: CompilerContract) -> str:
+    row = edition_of(edition)
+    if not row.published(version):
+        return f"there is no gateway {version} of the edition {edition}"
+    if not row.loads_plugins(version):
+        return f"gateways {version} of the edition {edition} were built without support for Go plugins"
+    if compiler_image(version, edition) is None:
+        return f"no plugin compiler of {version} was published for the edition {edition}"
+    if contract.unusable:
+        return f"the published plugin compiler of {version} does not build for {version}"
+    return ""
