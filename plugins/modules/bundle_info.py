@@ -20,14 +20,20 @@ extends_documentation_fragment:
   - tyk.upgrade.attributes
   - tyk.upgrade.attributes.info_module
   - tyk.upgrade.connection
+  - tyk.upgrade.bundle_store
 options:
   timeout:
     default: 30
   src:
-    description: The bundle's file. Exactly one of O(src) and O(url) is required.
+    description: The bundle's file. Exactly one of O(src), O(url) and O(store) is required.
     type: path
   url:
-    description: The bundle's address. Exactly one of O(src) and O(url) is required.
+    description: The bundle's address. Exactly one of O(src), O(url) and O(store) is required.
+    type: str
+  store:
+    description: The bundle store that the bundle is in. Exactly one of O(src), O(url) and O(store) is required.
+  name:
+    description: The bundle's name in O(store), as API definitions give it. Required with O(store).
     type: str
   headers:
     description: Headers for O(url).
@@ -43,6 +49,13 @@ options:
     type: list
     elements: str
     default: []
+  expect_versions:
+    description:
+      - Gateway versions that the bundle has to serve. That one of them finds no file for a hook, or opens one that is
+        meant for another version, or cannot read O(public_key), is an error. They are part of RV(resolves) too.
+    type: list
+    elements: str
+    default: []
   goos:
     description: The operating system of these gateways.
     type: str
@@ -51,10 +64,23 @@ options:
     description: The architecture of these gateways.
     type: str
     default: amd64
+  public_key:
+    description:
+      - A file with the public key (PEM) that gateways have in their C(public_key_path). With it the bundle has to be
+        signed, and its signature is verified.
+    type: path
+  speed:
+    description:
+      - How many megabits a second gateways get from the store. With it the time of their download is judged against the
+        five seconds that they give it.
+      - If not set, the speed of the download by this module is taken for O(url) and O(store), which may be another one.
+    type: float
   max_size:
     description: How many bytes are read at most, packed or unpacked.
     type: int
     default: 536870912
+requirements:
+  - cryptography (only for O(public_key))
 """
 
 EXAMPLES = r"""
@@ -62,6 +88,15 @@ EXAMPLES = r"""
   tyk.upgrade.bundle_info:
     url: http://bundles.example.com/bundles/header-1.zip
     versions: ["5.3.0", "5.8.9"]
+
+- name: Check a bundle that somebody else built as strictly as one's own
+  tyk.upgrade.bundle_info:
+    src: header.zip
+    expect_versions: ["5.3.0", "5.8.9"]
+    public_key: gateway-public.pem
+    speed: 50
+  register: bundle
+  failed_when: bundle.findings | selectattr('severity', 'equalto', 'error') | length > 0
 """
 
 RETURN = r"""
@@ -100,8 +135,14 @@ checksum_ok:
   description: Whether the manifest says that checksum.
   returned: always
   type: bool
+signature_ok:
+  description: Whether the signature fits the files and O(public_key). None without that option.
+  returned: always
+  type: bool
 resolves:
-  description: For each of O(versions), the file that such a gateway opens for each hook path. None where it finds none.
+  description:
+    - For each of O(versions) and O(expect_versions), the file that such a gateway opens for each hook path. None where it
+      finds none.
   returned: always
   type: dict
   sample: {"5.8.9": {"HeaderPlugin.so": HeaderPlugin_v5.8.9_linux_amd64.so}}
@@ -117,6 +158,10 @@ seconds:
   description: How long the download took from where this module ran. None for O(src).
   returned: always
   type: float
+download_seconds:
+  description: How long a download takes at O(speed), in seconds. None without that option.
+  returned: always
+  type: float
 findings:
   description: Everything that is wrong with it.
   returned: always
@@ -124,21 +169,42 @@ findings:
   elements: dict
 """
 
+import base64
+import binascii
 import os
 import posixpath
-from typing import Any, Dict, List, Optional
-from urllib.parse import urlsplit
+from typing import Any, Dict, List, Optional, Tuple
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._bundle_store_module import store_arguments, store_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import HttpStore, temporary_file
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_signer import (
+    CRYPTOGRAPHY_IMPORT_ERROR,
+    Verifier,
+    pem_form,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import BundleStore, temporary_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import split_credentials
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http_store import HttpStore
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundle_lint, bundles
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    Finding,
+    error,
+    to_dicts,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
-from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url, http_arguments, http_client
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
+    hide_url,
+    http_arguments,
+    http_client,
+    require,
+)
+
+#: What is too small says nothing about the speed of a network.
+_MEASURABLE = 256 * 1024
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -146,12 +212,17 @@ def argument_spec() -> Dict[str, Any]:
         **http_arguments(30.0),
         "src": {"type": "path"},
         "url": {"type": "str"},
+        "store": store_arguments(),
+        "name": {"type": "str"},
         "headers": {"type": "dict", "no_log": True},
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
         "versions": {"type": "list", "elements": "str", "default": []},
+        "expect_versions": {"type": "list", "elements": "str", "default": []},
         "goos": {"type": "str", "default": "linux"},
         "goarch": {"type": "str", "default": "amd64"},
+        "public_key": {"type": "path", "no_log": False},
+        "speed": {"type": "float"},
         "max_size": {"type": "int", "default": 512 * 1024 * 1024},
     }
 
@@ -164,10 +235,12 @@ def nothing(findings: List[Finding]) -> Dict[str, Any]:
         "files": [],
         "checksum": None,
         "checksum_ok": False,
+        "signature_ok": None,
         "resolves": {},
         "sha256": "",
         "size": 0,
         "seconds": None,
+        "download_seconds": None,
         "findings": to_dicts(findings),
     }
 
@@ -181,12 +254,73 @@ def missing(subject: str, where: str) -> Finding:
     )
 
 
-def opened_result(path: str, subject: str, params: Dict[str, Any], seconds: Optional[float]) -> Dict[str, Any]:
+def public_key_of(module: AnsibleModule) -> Optional[bytes]:
+    path = module.params["public_key"]
+    if not path:
+        return None
+    require(module, "cryptography", CRYPTOGRAPHY_IMPORT_ERROR)
+    try:
+        with open(path, "rb") as handle:
+            return handle.read(1024 * 1024)
+    except OSError as problem:
+        module.fail_json(
+            msg=f"The public key {path} could not be read: {problem.strerror}. Give the path of a PEM file.",
+            findings=[],
+        )
+        raise AssertionError from problem
+
+
+def signature(
+    opened: bundle_archive.Opened, pem: bytes, versions: List[str], subject: str
+) -> Tuple[bool, List[Finding]]:
+    """Whether gateways of these versions accept the signature, and what is wrong with it or with their key."""
+    findings = bundle_lint.lint_key(pem_form(pem), versions, subject)
+    if findings:
+        return False, findings
+    said = (opened.manifest or {}).get("signature")
+    if not isinstance(said, str) or not said:
+        return False, [bundle_lint.unsigned(subject)]
+    try:
+        signed = base64.b64decode("".join(said.splitlines()), validate=True)
+    except (binascii.Error, ValueError):
+        return False, [bundle_lint.wrongly_signed(subject, "is not written in base64")]
+    try:
+        fits = opened.signed_digest is not None and Verifier(pem).fits(opened.signed_digest, signed)
+    except ClientError as problem:
+        return False, [problem.finding]
+    return fits, [] if fits else [bundle_lint.wrongly_signed(subject, "does not fit its files and the public key")]
+
+
+def speed_findings(params: Dict[str, Any], size: int, seconds: Optional[float], subject: str) -> List[Finding]:
+    versions = params["expect_versions"] or params["versions"]
+    if params["speed"] is not None:
+        return bundle_lint.lint_download(size, params["speed"], versions, subject, "the speed given")
+    if not seconds or size < _MEASURABLE:
+        return []
+    measured = round(size * 8 / seconds / 1_000_000, 1) or 0.1
+    found = bundle_lint.lint_download(size, measured, versions, subject, "measured from where this module runs")
+    return [bundle_lint.softened(one) for one in found]
+
+
+def opened_result(
+    path: str, subject: str, module: AnsibleModule, pem: Optional[bytes], seconds: Optional[float]
+) -> Dict[str, Any]:
+    params = module.params
     opened = bundle_archive.read(path, params["max_size"], subject)
     names = [entry["name"] for entry in opened.files]
+    findings = opened.findings
     resolves: Dict[str, Any] = {}
+    signed: Optional[bool] = None
+    platform = (params["goos"], params["goarch"])
     if opened.manifest is not None:
-        resolves = bundles.resolutions(opened.manifest, names, params["versions"], params["goos"], params["goarch"])
+        versions = list(dict.fromkeys([*params["versions"], *params["expect_versions"]]))
+        resolves = bundles.resolutions(opened.manifest, names, versions, *platform)
+        findings += bundle_lint.lint_versions(opened.manifest, names, params["expect_versions"], *platform, subject)
+        if pem is not None:
+            signed, wrong = signature(opened, pem, params["expect_versions"], subject)
+            findings += wrong
+    findings += speed_findings(params, opened.size, seconds, subject)
+    speed = params["speed"]
     return {
         "found": True,
         "manifest": opened.manifest,
@@ -194,42 +328,57 @@ def opened_result(path: str, subject: str, params: Dict[str, Any], seconds: Opti
         "files": opened.files,
         "checksum": opened.checksum,
         "checksum_ok": opened.checksum_ok,
+        "signature_ok": signed,
         "resolves": resolves,
         "sha256": opened.sha256,
         "size": opened.size,
         "seconds": seconds,
-        "findings": to_dicts(opened.findings),
+        "download_seconds": round(bundle_lint.download_seconds(opened.size, speed), 3) if speed else None,
+        "findings": to_dicts(findings),
     }
 
 
-def from_url(module: AnsibleModule) -> Dict[str, Any]:
+def from_store(module: AnsibleModule, pem: Optional[bytes]) -> Dict[str, Any]:
+    try:
+        if module.params["url"]:
+            store, name = store_of_url(module)
+        else:
+            store, name = store_of(module), module.params["name"]
+        return fetched(module, store, name, pem)
+    except ClientError as problem:
+        return nothing([problem.finding])
+
+
+def store_of_url(module: AnsibleModule) -> Tuple[BundleStore, str]:
     params = module.params
     hide_url(module, params["url"])
     url, auth = split_credentials(params["url"])
     if params["username"] is not None:
         auth = (params["username"], params["password"] or "")
-    name = posixpath.basename(urlsplit(url).path)
-    base = url.replace(urlsplit(url).path, posixpath.dirname(urlsplit(url).path), 1)
-    store = HttpStore(http_client(module, auth=auth), base, params["headers"])
+    parts = urlsplit(url)
+    folder, name = posixpath.split(parts.path)
+    base = urlunsplit((parts.scheme, parts.netloc, folder, parts.query, ""))
+    return HttpStore(http_client(module, auth=auth), base, params["headers"]), unquote(name)
+
+
+def fetched(module: AnsibleModule, store: BundleStore, name: str, pem: Optional[bytes]) -> Dict[str, Any]:
     path = temporary_file(module.tmpdir)
     try:
         with open(path, "wb") as sink:
-            stored = store.fetch(name, sink, params["max_size"])
+            stored = store.fetch(name, sink, module.params["max_size"])
         if stored is None:
             return nothing([missing(name, store.name)])
-        return opened_result(path, name, params, round(stored.seconds, 3))
-    except ClientError as problem:
-        return nothing([problem.finding])
+        return opened_result(path, name, module, pem, round(stored.seconds, 3))
     finally:
         os.unlink(path)
 
 
-def from_file(module: AnsibleModule) -> Dict[str, Any]:
+def from_file(module: AnsibleModule, pem: Optional[bytes]) -> Dict[str, Any]:
     src = module.params["src"]
     if not os.path.exists(src):
         return nothing([missing(os.path.basename(src), os.path.dirname(src) or ".")])
     try:
-        return opened_result(src, os.path.basename(src), module.params, None)
+        return opened_result(src, os.path.basename(src), module, pem, None)
     except OSError as problem:
         module.fail_json(
             msg=f"The bundle {src} could not be read: {problem.strerror}. Give a file that this user may read."
@@ -237,19 +386,29 @@ def from_file(module: AnsibleModule) -> Dict[str, Any]:
         raise AssertionError from problem
 
 
+def check_arguments(module: AnsibleModule) -> None:
+    params = module.params
+    for option in ("versions", "expect_versions"):
+        for version in params[option]:
+            try:
+                Version.parse(version)
+            except ValueError as problem:
+                module.fail_json(msg=f"{option} cannot be used: {problem}")
+    if params["speed"] is not None and params["speed"] <= 0:
+        module.fail_json(msg=f"speed is {params['speed']} Mbit/s; give a number above 0.")
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
-        required_one_of=[("src", "url")],
-        mutually_exclusive=[("src", "url")],
+        required_one_of=[("src", "url", "store")],
+        mutually_exclusive=[("src", "url", "store")],
+        required_by={"store": ("name",)},
         supports_check_mode=True,
     )
-    for version in module.params["versions"]:
-        try:
-            Version.parse(version)
-        except ValueError as problem:
-            module.fail_json(msg=f"versions cannot be used: {problem}")
-    result = from_url(module) if module.params["url"] else from_file(module)
+    check_arguments(module)
+    pem = public_key_of(module)
+    result = from_file(module, pem) if module.params["src"] else from_store(module, pem)
     module.exit_json(changed=False, **result)
 
 

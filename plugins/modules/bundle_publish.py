@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - tyk.upgrade.attributes
   - tyk.upgrade.connection
+  - tyk.upgrade.bundle_store
 attributes:
   check_mode:
     support: full
@@ -34,37 +35,17 @@ options:
     description:
       - V(present) publishes O(src) under O(name).
       - V(probed) proves that the store can be written, by putting a small file under a name of its own, reading it back
-        and deleting it. Nothing is left behind, so this is not a change.
+        and deleting it. Nothing is left behind, so this is not a change. An mserv is sent something that it refuses
+        before it stores anything, since it would start its process anew for a bundle.
     type: str
     choices: [present, probed]
     default: present
   store:
-    description: The bundle store.
-    type: dict
     required: true
-    suboptions:
-      kind:
-        description: What kind of store it is. V(http) is any server that takes PUT and answers GET.
-        type: str
-        choices: [http]
-        default: http
-      url:
-        description:
-          - The address of the folder that bundles are in, for uploads.
-          - A query is kept and sent with every request, as gateways do with C(bundle_base_url).
-        type: str
-        required: true
-      headers:
-        description: Headers sent with every request.
-        type: dict
-      username:
-        description: User for basic authentication.
-        type: str
-      password:
-        description: Password for basic authentication.
-        type: str
   name:
-    description: The bundle's name in the store. Required for O(state=present).
+    description:
+      - The bundle's name in the store. Required for O(state=present).
+      - With O(store.kind=mserv) the store gives the bundle a name of its own, see RV(name).
     type: str
   src:
     description: The bundle's file. Required for O(state=present).
@@ -88,11 +69,40 @@ EXAMPLES = r"""
       password: "{{ bundle_store_password }}"
     name: header-t0123456789ab.zip
     src: build/header-t0123456789ab.zip
+
+- name: Publish a bundle in a bucket
+  tyk.upgrade.bundle_publish:
+    store:
+      kind: s3
+      bucket: plugins
+      prefix: bundles
+      region: eu-central-1
+      url: https://plugins.s3.eu-central-1.amazonaws.com/bundles/
+    name: header-t0123456789ab.zip
+    src: build/header-t0123456789ab.zip
+
+- name: Publish a bundle on Tyk Cloud, and learn the name that API definitions have to give
+  tyk.upgrade.bundle_publish:
+    store:
+      kind: mserv
+      url: https://example.cloud-ara.tyk.io/mserv
+      api_key: "{{ mserv_api_key }}"
+    name: header-t0123456789ab.zip
+    src: build/header-t0123456789ab.zip
+  register: published
 """
 
 RETURN = r"""
+name:
+  description:
+    - The name that API definitions have to give. That is O(name), except for mserv, which chooses it when the bundle is
+      uploaded; it is None in check mode then.
+  returned: when O(state=present)
+  type: str
+  sample: header-t0123456789ab.zip
 url:
-  description: The bundle's address (with O(state=probed), the store's), without credentials.
+  description:
+    - The bundle's address (with O(state=probed), the store's), without credentials. None as long as RV(name) is.
   returned: always
   type: str
   sample: http://bundles.example.com/bundles/header-t0123456789ab.zip
@@ -125,49 +135,25 @@ from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._bundle_store_module import store_arguments, store_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import digest_of_path
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import HttpStore
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import split_credentials
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import BundleStore
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts, warning
-from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
-    fail,
-    hide_url,
-    http_arguments,
-    http_client,
-)
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, http_arguments
 
 
 def argument_spec() -> Dict[str, Any]:
     return {
         **http_arguments(60.0),
         "state": {"type": "str", "choices": ["present", "probed"], "default": "present"},
-        "store": {
-            "type": "dict",
-            "required": True,
-            "options": {
-                "kind": {"type": "str", "choices": ["http"], "default": "http"},
-                "url": {"type": "str", "required": True},
-                "headers": {"type": "dict", "no_log": True},
-                "username": {"type": "str"},
-                "password": {"type": "str", "no_log": True},
-            },
-        },
+        "store": {**store_arguments(), "required": True},
         "name": {"type": "str"},
         "src": {"type": "path"},
     }
 
 
-def store_of(module: AnsibleModule) -> HttpStore:
-    given = module.params["store"]
-    hide_url(module, given["url"])
-    url, auth = split_credentials(given["url"])
-    if given["username"] is not None:
-        auth = (given["username"], given["password"] or "")
-    return HttpStore(http_client(module, auth=auth), url, given["headers"])
-
-
-def leftover(store: HttpStore, name: Optional[str]) -> List[Finding]:
+def leftover(store: BundleStore, name: Optional[str]) -> List[Finding]:
     if name is None:
         return []
     return [
@@ -175,12 +161,12 @@ def leftover(store: HttpStore, name: Optional[str]) -> List[Finding]:
             "store-read-only",
             store.name,
             f"The bundle store {store.name} takes uploads but does not delete: the small file {name} stays in it.",
-            "Delete it by hand, or allow DELETE (nginx: dav_methods PUT DELETE).",
+            "Delete it by hand, or allow deleting (nginx: dav_methods PUT DELETE; S3: s3:DeleteObject).",
         )
     ]
 
 
-def probe(module: AnsibleModule, store: HttpStore) -> Dict[str, Any]:
+def probe(module: AnsibleModule, store: BundleStore) -> Dict[str, Any]:
     seen = store.look() if module.check_mode else store.probe()
     return {
         "changed": False,
@@ -190,22 +176,28 @@ def probe(module: AnsibleModule, store: HttpStore) -> Dict[str, Any]:
     }
 
 
-def publish(module: AnsibleModule, store: HttpStore) -> Dict[str, Any]:
+def publish(module: AnsibleModule, store: BundleStore) -> Dict[str, Any]:
     name, src = module.params["name"], module.params["src"]
-    result: Dict[str, Any] = {"url": mask_url(store.address(name)), "findings": []}
+    store.check_new_name(name)
+    expected = None if store.assigns_names else name
     if not os.path.isfile(src):
         if not module.check_mode:
-            module.fail_json(msg=f"There is no bundle {src} to publish. Build it first, or correct src.", **result)
-        result.update(changed=store.fetch(name) is None, sha256=None, size=None)
+            module.fail_json(
+                msg=f"There is no bundle {src} to publish. Build it first, or correct src.", url=store.name, findings=[]
+            )
+        changed = expected is None or store.fetch(expected) is None
+        result = {"changed": changed, "name": expected, "sha256": None, "size": None}
     elif module.check_mode:
         sha256, size = digest_of_path(src)
-        result.update(changed=not store.holds(name, sha256), sha256=sha256, size=size)
+        held = store.held(name, src)
+        result = {"changed": held is None, "name": held or expected, "sha256": sha256, "size": size}
     else:
-        published = store.publish(name, src)
-        result.update(changed=published.changed, sha256=published.sha256, size=published.size)
-    after = {"url": result["url"], "sha256": result["sha256"]}
-    result["diff"] = {"before": {} if result["changed"] else after, "after": after}
-    return result
+        done = store.publish(name, src)
+        result = {"changed": done.changed, "name": done.name, "sha256": done.sha256, "size": done.size}
+    result["url"] = store.address(str(result["name"])) if result["name"] else None
+    after = {"name": expected, "sha256": result["sha256"]}
+    before = {} if result["changed"] else after
+    return {**result, "findings": [], "diff": {"before": before, "after": after}}
 
 
 def main() -> None:
@@ -215,17 +207,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     started = time.monotonic()
-    store = store_of(module)
     act = probe if module.params["state"] == "probed" else publish
+    place = ""
     try:
+        store = store_of(module)
+        place = store.name
         result = act(module, store)
     except ClientError as problem:
-        fail(module, problem, url=store.name)
+        fail(module, problem, url=place)
     except OSError as problem:
         module.fail_json(
             msg=f"The bundle {module.params['src']} could not be read: {problem.strerror}. "
             "Give a file that this user may read.",
-            url=store.name,
+            url=place,
             findings=[],
         )
     module.exit_json(seconds=round(time.monotonic() - started, 3), **result)

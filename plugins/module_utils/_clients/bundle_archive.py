@@ -13,26 +13,40 @@ import hashlib
 import io
 import json
 import os
+import posixpath
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_types, lint_unlisted
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import MANIFEST_FILE as MANIFEST
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import PROVENANCE_FILE, checksum, lint
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import (
+    PROVENANCE_FILE,
+    checksum,
+    is_go,
+    lint,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, warning
 
 #: Measured on a Go plugin of 29 MB: level 4 takes half the time of level 6 for 2 % more bytes, and that of level 3.
 DEFLATE_LEVEL = 4
 MAX_MEMBERS = 256
 MAX_MANIFEST_BYTES = 1024 * 1024
+#: The list of files at the end of a zip; more than what MAX_MEMBERS with long names and remarks need.
+MAX_DIRECTORY_BYTES = 1024 * 1024
 #: The earliest time that a zip can hold, so that equal content gives equal bytes.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 _MODE = stat.S_IFREG | 0o644
 _CHUNK = 1 << 20
+_ELF = b"\x7fELF"
+_END = struct.Struct("<4s4H2LH")
+_END_ZIP64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_ZIP64 = struct.Struct("<4sLQL")
 _FLAT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")
 
 
@@ -80,6 +94,8 @@ class Opened:
     files: List[Dict[str, Any]] = field(default_factory=list)
     checksum: Optional[str] = None
     checksum_ok: bool = False
+    #: SHA-256 over the listed files in list order, which is what a signature signs.
+    signed_digest: Optional[bytes] = None
     findings: List[Finding] = field(default_factory=list)
 
 
@@ -224,33 +240,44 @@ def digest_of_path(path: str) -> Tuple[str, int]:
 
 
 class _TooMuch(Exception):
-    """The content of a zip is larger than what may be read."""
+    """There is more than what may be read; says how, as a verb."""
 
 
 def read(path: str, max_size: int, subject: str = "") -> Opened:
-    """Open a bundle and say everything that is wrong with it. max_size bounds the unpacked bytes that are read.
+    """Open a bundle and say everything that is wrong with it. max_size bounds the bytes that are read, packed and
+    unpacked.
 
     Never raises for what the file holds; only a file that cannot be opened raises OSError.
     """
     subject = subject or os.path.basename(path)
     opened = Opened()
-    opened.sha256, opened.size = digest_of_path(path)
     try:
+        opened.size = os.stat(path).st_size
+        if opened.size > max_size:
+            raise _TooMuch("has")
+        opened.sha256 = digest_of_path(path)[0]
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
-            _read_archive(archive, max_size, subject, opened)
-    except _TooMuch:
+            _Reading(archive, max_size, subject, opened).everything()
+    except _TooMuch as too_much:
         opened.findings.append(
-            error(
-                "bundle-invalid",
+            _wrong(
                 subject,
-                f"Bundle {subject} unpacks to more than {max_size} bytes; the rest was not read.",
+                f"Bundle {subject} {too_much} more than {max_size} bytes; the rest was not read.",
                 "Check where the bundle comes from, or allow more with max_size.",
             )
         )
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as problem:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ) as problem:
         opened.findings.append(
-            error(
-                "bundle-invalid",
+            _wrong(
                 subject,
                 f"Bundle {subject} is not a zip that can be read to its end: {_clause(problem)}.",
                 "Build and publish the bundle again.",
@@ -259,132 +286,215 @@ def read(path: str, max_size: int, subject: str = "") -> Opened:
     return opened
 
 
+def manifest_of(path: str) -> Dict[str, Any]:
+    """The manifest of a bundle on this host. Raises ClientError when the file is none."""
+    opened = Opened()
+    subject = os.path.basename(path)
+    try:
+        _check_directory(path)
+        with zipfile.ZipFile(path) as archive:
+            found = _Reading(archive, MAX_MANIFEST_BYTES, subject, opened).json_object(MANIFEST)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError) as problem:
+        raise _invalid(
+            subject, f"{path} is not a bundle: {_clause(problem)}.", "Give a zip that bundle_build made."
+        ) from problem
+    if found is None:
+        raise _invalid(subject, opened.findings[0].message, opened.findings[0].remedy)
+    return found
+
+
+def _wrong(subject: str, message: str, remedy: str, source: str = "") -> Finding:
+    return error("bundle-invalid", subject, message, remedy, source)
+
+
 def _clause(problem: BaseException) -> str:
     return " ".join(str(problem).rstrip(".").split()) or type(problem).__name__
 
 
-def _read_archive(archive: zipfile.ZipFile, max_size: int, subject: str, opened: Opened) -> None:
-    entries = archive.infolist()
-    if len(entries) > MAX_MEMBERS:
-        raise ValueError(f"it holds {len(entries)} files, more than {MAX_MEMBERS}")
-    if sum(entry.file_size for entry in entries) > max_size:
-        raise _TooMuch
-    _check_names(entries, subject, opened)
-    if any(entry.flag_bits & 0x1 for entry in entries):
-        raise ValueError("it is encrypted")
-    left = [max_size]
-    by_name = {entry.filename: entry for entry in entries}
-    for entry in entries:
-        if entry.is_dir():
-            continue
-        sha256 = hashlib.sha256()
-        size = 0
-        for piece in _entry_pieces(archive, entry, left):
-            sha256.update(piece)
-            size += len(piece)
-        if entry.filename != MANIFEST:
-            opened.files.append({"name": entry.filename, "size": size, "sha256": sha256.hexdigest()})
-    if MANIFEST not in by_name:
-        opened.findings.append(
-            error(
-                "bundle-invalid",
-                subject,
-                f"Bundle {subject} holds no {MANIFEST} at its root.",
+def _check_directory(path: str) -> None:
+    """Raise ValueError for a zip whose list of files is longer than any bundle's: to read it would fill the memory."""
+    with open(path, "rb") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        start = max(0, size - _END.size - 0xFFFF)
+        handle.seek(start)
+        tail = handle.read()
+        at = tail.rfind(b"PK\x05\x06")
+        if at < 0 or len(tail) - at < _END.size:
+            return  # not a zip; opening it says so
+        length = _END.unpack_from(tail, at)[5]
+        locator = start + at - _LOCATOR_ZIP64.size
+        if locator >= 0:
+            handle.seek(locator)
+            signature, _disk, offset, _disks = _LOCATOR_ZIP64.unpack(handle.read(_LOCATOR_ZIP64.size))
+            if signature == b"PK\x06\x07" and offset <= size - _END_ZIP64.size:
+                handle.seek(offset)
+                length = max(length, _END_ZIP64.unpack(handle.read(_END_ZIP64.size))[8])
+    if length > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"its list of files alone has {length} bytes")
+
+
+class _Reading:
+    """One pass through a zip, within bounds, that leaves what it finds in `opened`."""
+
+    def __init__(self, archive: zipfile.ZipFile, max_size: int, subject: str, opened: Opened) -> None:
+        self._archive = archive
+        self._max_size = max_size
+        self._subject = subject
+        self._opened = opened
+        self._entries = archive.infolist()
+        self._by_name = {entry.filename: entry for entry in self._entries}
+        self._folders: List[str] = []
+        self._heads: Dict[str, bytes] = {}
+
+    def everything(self) -> None:
+        """Raises _TooMuch, and what zipfile raises for a damaged zip."""
+        if len(self._entries) > MAX_MEMBERS:
+            raise ValueError(f"it holds {len(self._entries)} files, more than {MAX_MEMBERS}")
+        if sum(entry.file_size for entry in self._entries) > self._max_size:
+            raise _TooMuch("unpacks to")
+        self._check_entries()
+        if any(entry.flag_bits & 0x1 for entry in self._entries):
+            raise ValueError("it is encrypted")
+        self._read_files()
+        if MANIFEST not in self._by_name:
+            self._add(
+                f"Bundle {self._subject} holds no {MANIFEST} at its root.",
                 "Build the bundle with bundle_build or `tyk bundle build`.",
             )
-        )
-        return
-    opened.manifest = _json_object(archive, by_name[MANIFEST], subject, opened)
-    if PROVENANCE_FILE in by_name:
-        opened.provenance = _json_object(archive, by_name[PROVENANCE_FILE], subject, opened)
-    if opened.manifest is not None:
-        _check_content(archive, by_name, opened.manifest, max_size, subject, opened)
+            return
+        self._opened.manifest = self.json_object(MANIFEST)
+        if PROVENANCE_FILE in self._by_name:
+            self._opened.provenance = self.json_object(PROVENANCE_FILE)
+        if self._opened.manifest is not None:
+            self._check_content(self._opened.manifest)
 
+    def json_object(self, name: str) -> Optional[Dict[str, Any]]:
+        """A file that holds a JSON object; None with a finding when it holds something else."""
+        try:
+            with self._archive.open(self._by_name[name]) as handle:
+                text = handle.read(MAX_MANIFEST_BYTES + 1)
+            if len(text) > MAX_MANIFEST_BYTES:
+                raise ValueError("it is too long")
+            parsed = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+            if not isinstance(parsed, dict):
+                raise ValueError("it is not a JSON object")
+            return parsed
+        except (ValueError, RecursionError) as problem:
+            said = "it is nested too deeply" if isinstance(problem, RecursionError) else _clause(problem)
+            self._add(
+                f"In bundle {self._subject} the file {name} cannot be read as JSON: {said}.", "Build the bundle anew."
+            )
+            return None
 
-def _entry_pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: List[int]) -> Iterator[bytes]:
-    with archive.open(entry) as handle:
-        for piece in _pieces(handle):
-            left[0] -= len(piece)
-            if left[0] < 0:
-                raise _TooMuch
-            yield piece
+    def _add(self, message: str, remedy: str = "Build it anew.", source: str = "") -> None:
+        self._opened.findings.append(_wrong(self._subject, message, remedy, source))
 
+    def _read_files(self) -> None:
+        left = [self._max_size]
+        for entry in self._entries:
+            if entry.is_dir():
+                continue
+            sha256 = hashlib.sha256()
+            size = 0
+            self._heads[entry.filename] = b""
+            for piece in self._pieces(entry, left):
+                self._heads[entry.filename] = self._heads[entry.filename] or piece[:4]
+                sha256.update(piece)
+                size += len(piece)
+            if entry.filename != MANIFEST:
+                self._opened.files.append({"name": entry.filename, "size": size, "sha256": sha256.hexdigest()})
 
-def _check_names(entries: Sequence[zipfile.ZipInfo], subject: str, opened: Opened) -> None:
-    seen: Dict[str, int] = {}
-    for entry in entries:
-        seen[entry.filename] = seen.get(entry.filename, 0) + 1
-        problem = "is a directory; bundles are flat" if entry.is_dir() else flat_name_problem(entry.filename)
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            problem = "is a symbolic link"
-        if problem:
-            opened.findings.append(
-                error(
+    def _pieces(self, entry: zipfile.ZipInfo, left: List[int]) -> Iterator[bytes]:
+        with self._archive.open(entry) as handle:
+            for piece in _pieces(handle):
+                left[0] -= len(piece)
+                if left[0] < 0:
+                    raise _TooMuch("unpacks to")
+                yield piece
+
+    def _check_entries(self) -> None:
+        """Names and kinds, as Go's archive/zip and the gateway's unpacking take them."""
+        seen: Dict[str, int] = {}
+        for entry in self._entries:
+            name = entry.filename
+            seen[name] = seen.get(name, 0) + 1
+            problem = self._entry_problem(entry)
+            if problem:
+                self._add(f"In bundle {self._subject} the entry {name!r} {problem}.")
+            elif entry.is_dir():
+                self._folders.append(name.rstrip("/"))
+        for name in sorted(name for name, count in seen.items() if count > 1):
+            self._add(f"In bundle {self._subject} the name {name!r} occurs more than once.")
+        if self._folders:
+            self._opened.findings.append(
+                warning(
                     "bundle-invalid",
-                    subject,
-                    f"In bundle {subject} the entry {entry.filename!r} {problem}.",
-                    "Build it anew.",
+                    self._subject,
+                    f"Bundle {self._subject} holds the folders {', '.join(repr(f'{one}/') for one in self._folders)}; "
+                    "gateways unpack them only as long as the zip names each folder before what is in it.",
+                    "Keep the files of a bundle in one folder.",
+                    "v5.14.0:gateway/coprocess_bundle.go:258-299",
                 )
             )
-    for name in sorted(name for name, count in seen.items() if count > 1):
-        opened.findings.append(
-            error(
-                "bundle-invalid",
-                subject,
-                f"In bundle {subject} the name {name!r} occurs more than once.",
-                "Build it anew.",
-            )
-        )
 
-
-def _json_object(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, subject: str, opened: Opened
-) -> Optional[Dict[str, Any]]:
-    try:
-        with archive.open(entry) as handle:
-            text = handle.read(MAX_MANIFEST_BYTES + 1)
-        if len(text) > MAX_MANIFEST_BYTES:
-            raise ValueError("it is too long")
-        parsed = json.loads(text.decode("utf-8"))
-        if not isinstance(parsed, dict):
-            raise ValueError("it is not a JSON object")
-        return parsed
-    except ValueError as problem:
-        opened.findings.append(
-            error(
-                "bundle-invalid",
-                subject,
-                f"In bundle {subject} the file {entry.filename} cannot be read as JSON: {_clause(problem)}.",
-                "Build the bundle anew.",
-            )
-        )
+    def _entry_problem(self, entry: zipfile.ZipInfo) -> Optional[str]:
+        name = entry.filename
+        parts = name.rstrip("/").split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\\" in name or "\x00" in name:
+            return "is not a flat name; it leads out of the folder of the bundle or is not a name at all"
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            return "is a symbolic link"
+        if len(parts) > 1 and posixpath.dirname("/".join(parts)) not in self._folders:
+            return "is not a flat name; a gateway creates no directories that the zip does not name before"
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return "is packed in a way that gateways cannot unpack (only stored and deflated can be)"
         return None
 
+    def _check_content(self, manifest: Mapping[str, Any]) -> None:
+        names = [entry.filename for entry in self._entries if not entry.is_dir() and entry.filename != MANIFEST]
+        findings = self._opened.findings
+        findings.extend(lint(manifest, self._subject, self._by_name, self._folders))
+        findings.extend(lint_types(manifest, self._subject))
+        findings.extend(lint_unlisted(manifest, names, self._subject))
+        if is_go(manifest):
+            findings.extend(self._not_elf())
+        listed = manifest.get("file_list")
+        if not isinstance(listed, list) or not all(isinstance(name, str) and name in self._by_name for name in listed):
+            return  # the lint says so
+        left = [self._max_size]
+        sha256 = hashlib.sha256()
 
-def _check_content(
-    archive: zipfile.ZipFile,
-    by_name: Mapping[str, zipfile.ZipInfo],
-    manifest: Mapping[str, Any],
-    max_size: int,
-    subject: str,
-    opened: Opened,
-) -> None:
-    opened.findings.extend(lint(manifest, subject, by_name))
-    listed = manifest.get("file_list")
-    if not isinstance(listed, list) or not all(isinstance(name, str) and name in by_name for name in listed):
-        return  # the lint says so
-    left = [max_size]
-    opened.checksum = checksum(piece for name in listed for piece in _entry_pieces(archive, by_name[name], left))
-    opened.checksum_ok = opened.checksum == manifest.get("checksum")
-    if not opened.checksum_ok:
-        said = manifest.get("checksum") or "nothing"
-        opened.findings.append(
-            error(
-                "bundle-invalid",
-                subject,
-                f"The manifest of bundle {subject} says checksum {said}, but its files have {opened.checksum}; "
-                "gateways from 5.0.12, 5.3.1 and 5.4.0 on drop every API that names it.",
+        def content() -> Iterator[bytes]:
+            for name in listed:
+                for piece in self._pieces(self._by_name[name], left):
+                    sha256.update(piece)
+                    yield piece
+
+        self._opened.checksum = checksum(content())
+        self._opened.signed_digest = sha256.digest()
+        self._opened.checksum_ok = self._opened.checksum == manifest.get("checksum")
+        if not self._opened.checksum_ok:
+            said = manifest.get("checksum") or "nothing"
+            self._add(
+                f"The manifest of bundle {self._subject} says checksum {said}, but its files have "
+                f"{self._opened.checksum}; gateways from 5.0.12, 5.3.1 and 5.4.0 on drop every API that names it.",
                 "Build the bundle anew with bundle_build or `tyk bundle build`.",
                 "tyk v5.3.1, gateway/coprocess_bundle.go",
             )
-        )
+
+    def _not_elf(self) -> List[Finding]:
+        """A gateway runs on Linux in every way that this collection knows."""
+        return [
+            error(
+                "plugin-unreadable",
+                self._subject,
+                f"In bundle {self._subject} the file {name} is no Linux library; a gateway cannot open it as a plugin.",
+                "Put the output of the plugin compiler into the bundle.",
+            )
+            for name, head in sorted(self._heads.items())
+            if name.endswith(".so") and head != _ELF
+        ]
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is not JSON")

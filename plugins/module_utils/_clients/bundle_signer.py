@@ -6,18 +6,28 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 
 try:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
     CRYPTOGRAPHY_IMPORT_ERROR: Optional[BaseException] = None
 except ImportError as import_error:
     CRYPTOGRAPHY_IMPORT_ERROR = import_error
+
+_BEGIN = re.compile(rb"^-----BEGIN ([A-Z0-9 ]+)-----\s*$", re.MULTILINE)
+
+
+def pem_form(pem: bytes) -> str:
+    """The words of the first PEM header, which decide whether a gateway can read a key; empty when there is none."""
+    found = _BEGIN.search(pem)
+    return found.group(1).decode("ascii") if found else ""
 
 
 class Signer:
@@ -47,3 +57,34 @@ class Signer:
         return base64.b64encode(self._key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))).decode(
             "ascii"
         )
+
+
+class Verifier:
+    """Verifies as a gateway with a public_key_path does."""
+
+    def __init__(self, pem: bytes) -> None:
+        try:
+            key = load_pem_public_key(pem)
+        except (ValueError, UnsupportedAlgorithm) as problem:
+            raise ClientError(
+                "bundle-signature",
+                "public_key",
+                "The public key could not be read: it is not a PEM public key.",
+                "Give the file that the gateways have in their public_key_path.",
+            ) from problem
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise ClientError(
+                "bundle-signature",
+                "public_key",
+                "The public key is not an RSA key; gateways verify RSA signatures only.",
+                "Give the public half of an RSA key.",
+            )
+        self._key = key
+
+    def fits(self, digest: bytes, signature: bytes) -> bool:
+        """Whether this is the signature of a SHA-256 digest by the private half of the key."""
+        try:
+            self._key.verify(signature, digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True

@@ -1,10 +1,11 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundle stores: where bundles are published for gateways to fetch.
+"""What all bundle stores have in common: where bundles are published for gateways to fetch.
 
 A bundle is cached by its name on every gateway and new content under a used name is never noticed, so a store client
 never writes other content over a name. What was written is read back and compared: a 200 may come from a login page.
+Each kind of store has a file of its own beside this one.
 """
 
 from __future__ import annotations
@@ -15,25 +16,15 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass
-from typing import IO, Any, Mapping, Optional, Tuple
+from typing import IO, Any, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import (
     digest_of_path,
     flat_name_problem,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import (
-    Answer,
-    HttpClient,
-    Unreachable,
-    join_url,
-    looks_like_html,
-    where,
-)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 
-_PROBE_CONTENT = b"Written by tyk.upgrade to prove that this store can be written; safe to delete.\n"
-_GONE = (404, 410)
-_CREDENTIALS = "Correct the user, password or headers of the bundle store."
+PROBE_CONTENT = b"Written by tyk.upgrade to prove that this store can be written; safe to delete.\n"
 
 
 @dataclass(frozen=True)
@@ -47,9 +38,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Published:
-    """What publishing did. seconds covers everything, reading back included."""
+    """What publishing did. name is the one that API definitions give; seconds covers everything."""
 
     changed: bool
+    name: str
     sha256: str
     size: int
     seconds: float
@@ -63,20 +55,83 @@ class Writable:
     leftover: Optional[str] = None
 
 
-class HttpStore:
-    """A server that takes PUT and answers GET, such as nginx with its WebDAV module.
+class BundleStore:
+    """One place for bundles. A kind of store says how to fetch, to write and to ask; the rest follows."""
 
-    The address of a bundle is the base address with the name joined to its path and its query kept, as gateways do it.
-    """
-
-    def __init__(self, http: HttpClient, url: str, headers: Optional[Mapping[str, str]] = None) -> None:
-        self._http = http
-        self._base = url
-        self._headers = dict(headers or {})
-        self.name = mask_url(url)
+    #: The store without credentials, fit to be printed.
+    name = ""
+    #: Whether a bundle's name is the store's own choice and known only when it is there.
+    assigns_names = False
 
     def address(self, name: str) -> str:
-        """The address of a bundle. Raises ClientError for a name that is not one flat file name."""
+        """Where a bundle is, fit to be printed. Raises ClientError for a name that leaves the store."""
+        raise NotImplementedError
+
+    def fetch(self, name: str, sink: Optional[IO[bytes]] = None, max_size: Optional[int] = None) -> Optional[Stored]:
+        """Read what the store holds under a name, or None when it holds nothing. Raises ClientError.
+
+        What was written into the sink is worth something only when this returns.
+        """
+        raise NotImplementedError
+
+    def look(self) -> Writable:
+        """Ask, without writing, whether the store takes files. Raises ClientError when it says that it does not."""
+        raise NotImplementedError
+
+    def probe(self) -> Writable:
+        """Prove that the store can be written: put a small file under a name of its own, read it back, delete it.
+
+        Raises ClientError when it cannot.
+        """
+        name = f"tyk-upgrade-probe-{uuid.uuid4().hex}.txt"
+        path = temporary_file()
+        try:
+            with open(path, "wb") as handle:
+                handle.write(PROBE_CONTENT)
+            self._write(name, path, len(PROBE_CONTENT))
+            self._read_back(name, hashlib.sha256(PROBE_CONTENT).hexdigest(), len(PROBE_CONTENT))
+        finally:
+            os.unlink(path)
+        return Writable(known=True, leftover=None if self._delete(name) else name)
+
+    def held(self, name: str, path: str) -> Optional[str]:
+        """The name under which the store holds exactly this file: the one given, or None when there is nothing.
+
+        Raises ClientError: store-conflict when the name holds other content.
+        """
+        stored = self.fetch(name)
+        if stored is None:
+            return None
+        if stored.sha256 != digest_of_path(path)[0]:
+            raise self._conflict(name, stored)
+        return name
+
+    def publish(self, name: str, path: str) -> Published:
+        """Upload a file under a name that holds nothing yet, and read it back.
+
+        Equal content that is there already is left alone. Raises ClientError: store-conflict when the name holds other
+        content, store-read-only when the store refuses to be written, store-forbidden when it refuses the credentials,
+        store-limit when it takes no such bundle, store-unreachable for everything else.
+        """
+        started = time.monotonic()
+        self.check_new_name(name)
+        sha256, size = digest_of_path(path)
+        changed = False
+        if self.held(name, path) is None:
+            changed = self._write(name, path, size)
+            if changed:
+                self._read_back(name, sha256, size)
+            elif self.held(name, path) is None:  # somebody else was faster, and took it away again
+                raise ClientError(
+                    "store-unreachable",
+                    name,
+                    f"The bundle store {self.name} says that {name} exists, but nothing can be read under that name.",
+                    "Check that what is written to and what is read from are the same folder, without a cache between.",
+                )
+        return Published(changed, name, sha256, size, time.monotonic() - started)
+
+    def check_new_name(self, name: str) -> None:
+        """Raises ClientError for a name that is not one flat file name."""
         problem = flat_name_problem(name)
         if problem:
             raise ClientError(
@@ -85,123 +140,16 @@ class HttpStore:
                 f"The bundle name {name!r} {problem}.",
                 "Give a plain file name such as a-1.zip.",
             )
-        return join_url(self._base, name)
 
-    def fetch(self, name: str, sink: Optional[IO[bytes]] = None, max_size: Optional[int] = None) -> Optional[Stored]:
-        """Download what the store holds under a name, or None when it holds nothing. Raises ClientError."""
-        url = self.address(name)
-        sha256 = hashlib.sha256()
-        size = [0]
+    def _write(self, name: str, path: str, size: int) -> bool:
+        """Put a file under a name that holds nothing. False when somebody else was faster. Raises ClientError."""
+        raise NotImplementedError
 
-        def take(piece: bytes) -> None:
-            size[0] += len(piece)
-            if max_size is not None and size[0] > max_size:
-                raise _too_large(name, self.name, max_size)
-            sha256.update(piece)
-            if sink is not None:
-                sink.write(piece)
+    def _delete(self, name: str) -> bool:
+        """Whether nothing is left under this name."""
+        raise NotImplementedError
 
-        try:
-            answer = self._http.download(url, take, headers=self._headers)
-        except Unreachable as problem:
-            raise self._unreachable("GET", url, problem) from problem
-        if answer.status in _GONE:
-            return None
-        if answer.status != 200:
-            raise self._refused("read", "GET", url, answer)
-        if looks_like_html(answer.headers.get("Content-Type", ""), answer.content):
-            raise self._web_page("GET", url)
-        return Stored(sha256.hexdigest(), size[0], answer.seconds)
-
-    def publish(self, name: str, path: str) -> Published:
-        """Upload a file under a name that holds nothing yet, and read it back.
-
-        Equal content that is there already is left alone. Raises ClientError: store-conflict when the name holds other
-        content, store-read-only when the store refuses to be written, store-unreachable for everything else.
-        """
-        started = time.monotonic()
-        sha256, size = digest_of_path(path)
-        if self.holds(name, sha256):
-            return Published(False, sha256, size, time.monotonic() - started)
-        url = self.address(name)
-        with open(path, "rb") as handle:
-            answer = self._put(url, handle, size)
-        if answer.status == 412:  # somebody else was faster; what is there now decides
-            if self.holds(name, sha256):
-                return Published(False, sha256, size, time.monotonic() - started)
-            raise self._refused("write", "PUT", url, answer)
-        if answer.status not in (200, 201, 202, 204):
-            raise self._refused("write", "PUT", url, answer)
-        self._read_back(name, url, sha256, size, answer)
-        return Published(True, sha256, size, time.monotonic() - started)
-
-    def holds(self, name: str, sha256: str) -> bool:
-        """Whether exactly this content is published under this name. Raises ClientError when other content is."""
-        stored = self.fetch(name)
-        if stored is None:
-            return False
-        if stored.sha256 != sha256:
-            raise ClientError(
-                "store-conflict",
-                name,
-                f"The bundle store {self.name} already holds other content under the name {name} "
-                f"(sha256 {stored.sha256[:12]}..., {stored.size} bytes); nothing was written.",
-                "Publish under a new name: gateways keep a bundle by its name and never notice new content under it.",
-            )
-        return True
-
-    def probe(self) -> Writable:
-        """Prove that the store can be written: put a small file under a name of its own, read it back, delete it.
-
-        Raises ClientError when it cannot.
-        """
-        name = f"tyk-upgrade-probe-{uuid.uuid4().hex}.txt"
-        url = self.address(name)
-        answer = self._put(url, _PROBE_CONTENT, len(_PROBE_CONTENT))
-        if answer.status not in (200, 201, 202, 204):
-            raise self._refused("write", "PUT", url, answer)
-        self._read_back(name, url, hashlib.sha256(_PROBE_CONTENT).hexdigest(), len(_PROBE_CONTENT), answer)
-        try:
-            removed = self._http.request("DELETE", url, headers=self._headers)
-            gone = removed.status in (200, 202, 204) or removed.status in _GONE
-        except Unreachable:
-            gone = False
-        return Writable(known=True, leftover=None if gone else name)
-
-    def look(self) -> Writable:
-        """Ask, without writing, whether the store takes PUT. Raises ClientError when it says that it does not."""
-        url = join_url(self._base, "")
-        try:
-            answer = self._http.request("OPTIONS", url, headers=self._headers)
-        except Unreachable as problem:
-            raise self._unreachable("OPTIONS", url, problem) from problem
-        if answer.status in (401, 403):
-            raise self._refused("write", "OPTIONS", url, answer)
-        allowed = {method.strip().upper() for method in answer.headers.get("Allow", "").split(",") if method.strip()}
-        if answer.status in (200, 204) and allowed and "PUT" not in allowed:
-            raise ClientError(
-                "store-read-only",
-                self.name,
-                f"The bundle store {self.name} does not take PUT; it allows {', '.join(sorted(allowed))}.",
-                "Give the address under which bundles are uploaded, or allow PUT there.",
-            )
-        return Writable(known="PUT" in allowed)
-
-    def _put(self, url: str, body: Any, size: int) -> Answer:
-        headers = {
-            **self._headers,
-            "Content-Type": "application/zip",
-            "Content-Length": str(size),
-            "If-None-Match": "*",
-        }
-        try:
-            return self._http.request("PUT", url, headers=headers, body=body)
-        except Unreachable as problem:
-            raise self._unreachable("PUT", url, problem) from problem
-
-    def _read_back(self, name: str, url: str, sha256: str, size: int, answer: Answer) -> None:
-        if answer.is_html and answer.status == 200:
-            raise self._web_page("PUT", url)
+    def _read_back(self, name: str, sha256: str, size: int) -> None:
         stored = self.fetch(name)
         if stored is not None and stored.sha256 == sha256:
             return
@@ -209,70 +157,73 @@ class HttpStore:
         raise ClientError(
             "store-unreachable",
             name,
-            f"The bundle store {self.name} accepted {name} ({where('PUT', url)} answered {answer.status}, {size} "
-            f"bytes), but reading it back shows that {got}.",
+            f"The bundle store {self.name} accepted {name} ({size} bytes), but reading it back shows that {got}.",
             "Check that what is written to and what is read from are the same folder, without a cache in between.",
         )
 
-    def _unreachable(self, method: str, url: str, problem: Unreachable) -> ClientError:
+    def _conflict(self, name: str, stored: Stored) -> ClientError:
         return ClientError(
-            "store-unreachable",
-            self.name,
-            f"The bundle store {self.name} did not answer {where(method, url)}: {problem}.",
-            "Check its address, and that it can be reached from where this task runs.",
-        )
-
-    def _web_page(self, method: str, url: str) -> ClientError:
-        return ClientError(
-            "store-unreachable",
-            self.name,
-            f"The bundle store {self.name} answered {where(method, url)} with an HTML page, as a login page does, and "
-            "not with a bundle.",
-            "Give the address of the store itself, with the credentials it wants, and not that of a web interface.",
-        )
-
-    def _refused(self, purpose: str, method: str, url: str, answer: Answer) -> ClientError:
-        code, what, remedy = _refusal(purpose, answer.status)
-        return ClientError(
-            code,
-            self.name,
-            f"The bundle store {self.name} {what}: {where(method, url)} answered {answer.status} with {answer.gist()}.",
-            remedy,
+            "store-conflict",
+            name,
+            f"The bundle store {self.name} already holds other content under the name {name} "
+            f"(sha256 {stored.sha256[:12]}..., {stored.size} bytes); nothing was written.",
+            "Publish under a new name: gateways keep a bundle by its name and never notice new content under it.",
         )
 
 
-def _refusal(purpose: str, status: int) -> Tuple[str, str, str]:
-    """Code, what the store did, and the remedy, for a status that is not a success."""
-    if status in (401, 407):
-        return "store-unreachable", "does not accept the credentials", _CREDENTIALS
-    if status == 403 and purpose == "read":
-        return "store-unreachable", "forbids reading", _CREDENTIALS
-    if purpose == "write":
-        table = {
-            403: "Give credentials that may write, or allow PUT in this folder.",
-            405: "Allow PUT in this folder (nginx: dav_methods PUT DELETE), or give the address for uploads.",
-            501: "Give the address of a store that takes PUT.",
-        }
-        if status in table:
-            return "store-read-only", "is read-only", table[status]
-        if status == 413:
-            return "store-unreachable", "takes no file of this size", "Raise its limit (nginx: client_max_body_size)."
-        if status == 507:
-            return "store-unreachable", "is full", "Make room in the store."
-        if status in (404, 409):
-            return "store-unreachable", "has no such folder", "Create the folder, or correct the address."
-        if 300 <= status < 400:
-            return "store-unreachable", "redirects uploads", "Give the address that takes uploads itself."
-    return "store-unreachable", f"could not be {'read' if purpose == 'read' else 'written'}", "Look into its log."
+class Receiver:
+    """Counts and digests what arrives, hands it on, and stops at a limit."""
+
+    def __init__(self, name: str, store: str, sink: Optional[IO[bytes]], max_size: Optional[int]) -> None:
+        self._name, self._store, self._sink, self._max_size = name, store, sink, max_size
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what arrived, because it is going to arrive once more."""
+        self._sha256: Any = hashlib.sha256()
+        self.size = 0
+        if self._sink is not None:
+            self._sink.seek(0)
+            self._sink.truncate()
+
+    def take(self, piece: bytes) -> None:
+        """Raises ClientError when this is more than what may be read."""
+        self.size += len(piece)
+        if self._max_size is not None and self.size > self._max_size:
+            raise ClientError(
+                "bundle-invalid",
+                self._name,
+                f"Bundle {self._name} in the store {self._store} is larger than {self._max_size} bytes; it was not "
+                "read to its end.",
+                "Check that this is the right file, or allow more with max_size.",
+            )
+        self._sha256.update(piece)
+        if self._sink is not None:
+            self._sink.write(piece)
+
+    def stored(self, seconds: float) -> Stored:
+        """What arrived."""
+        return Stored(self._sha256.hexdigest(), self.size, seconds)
 
 
-def _too_large(name: str, store: str, max_size: int) -> ClientError:
-    return ClientError(
-        "bundle-invalid",
-        name,
-        f"Bundle {name} in the store {store} is larger than {max_size} bytes; it was not read to its end.",
-        "Check that this is the right file, or allow more with max_size.",
-    )
+def readable_name_problem(name: str) -> str:
+    """Why nothing can be read under a name, as a clause; empty when something may be.
+
+    Names that others gave may have folders in them, and gateways read those too; they must not leave the store.
+    """
+    parts = name.split("/")
+    if not name or "\x00" in name or "\\" in name or any(part in ("", ".", "..") for part in parts):
+        return "is not the name of a file in a bundle store"
+    return ""
+
+
+def check_readable_name(name: str) -> None:
+    """Raises ClientError for a name that leaves the store."""
+    problem = readable_name_problem(name)
+    if problem:
+        raise ClientError(
+            "setting-invalid", name, f"The bundle name {name!r} {problem}.", "Give a file name such as a-1.zip."
+        )
 
 
 def temporary_file(directory: Optional[str] = None) -> str:

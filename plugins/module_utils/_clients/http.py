@@ -149,8 +149,10 @@ class HttpClient:
         headers: Optional[Mapping[str, str]] = None,
         auth: Optional[Tuple[str, str]] = None,
         reuse: bool = True,
+        client_cert: Optional[Tuple[str, Optional[str]]] = None,
     ) -> None:
         self.timeout = timeout
+        self._client_cert = client_cert
         self._verify = _verify(validate_certs, ca_path)
         self._headers = {"User-Agent": "tyk.upgrade", **(headers or {})}
         self._auth = auth
@@ -170,6 +172,9 @@ class HttpClient:
         session.verify = self._verify
         session.headers.update(self._headers)
         session.auth = self._auth
+        if self._client_cert is not None:
+            certificate, key = self._client_cert
+            session.cert = (certificate, key) if key else certificate
         adapter = HTTPAdapter(pool_connections=max(connections, 10), pool_maxsize=connections)
         session.mount("http://", adapter)
         session.mount("https://", adapter)

@@ -256,6 +256,11 @@ def bundle_name(stem: str, builds: str) -> str:
     return f"{stem}-{builds}.zip"
 
 
+def placed_name(name: str, version: str) -> str:
+    """The name under which the store keeps what gateways of this version find in the folder of the bundle `name`."""
+    return f"{name[: -len('.zip')]}-for-{version}.zip"
+
+
 def bundle_stem(name: str) -> str:
     """What stays of a bundle's name through upgrades: without .zip and without a former build id."""
     stem = name[: -len(".zip")] if name.endswith(".zip") else name
@@ -302,10 +307,13 @@ def resolutions(
     }
 
 
-def lint(manifest: object, subject: str, present: Optional[Collection[str]] = None) -> List[Finding]:
+def lint(
+    manifest: object, subject: str, present: Optional[Collection[str]] = None, folders: Collection[str] = ()
+) -> List[Finding]:
     """Everything wrong with a manifest.
 
-    subject: the bundle's name, for messages. present: the files at hand, when known.
+    subject: the bundle's name, for messages. present: the files at hand, when known. folders: those that the bundle
+    makes before it puts something into them, as a gateway needs it.
     """
     if not isinstance(manifest, Mapping):
         return [
@@ -317,7 +325,7 @@ def lint(manifest: object, subject: str, present: Optional[Collection[str]] = No
             )
         ]
     findings = _lint_keys(manifest, subject)
-    findings += _lint_files(manifest.get("file_list"), subject, present)
+    findings += _lint_files(manifest.get("file_list"), subject, present, folders)
     findings += _lint_middleware(manifest.get("custom_middleware"), subject)
     findings += _lint_hooks(manifest, subject)
     return findings
@@ -339,22 +347,26 @@ def _lint_keys(manifest: Mapping[str, Any], subject: str) -> List[Finding]:
     ]
 
 
-def _lint_files(listed: object, subject: str, present: Optional[Collection[str]]) -> List[Finding]:
+def _lint_files(
+    listed: object, subject: str, present: Optional[Collection[str]], folders: Collection[str]
+) -> List[Finding]:
     if not isinstance(listed, list) or not all(isinstance(name, str) and name for name in listed):
         return [_invalid(subject, "has no file_list of file names", "List every file of the bundle in file_list.")]
     findings = []
     for name in sorted({name for name in listed if listed.count(name) > 1}):
         findings.append(_invalid(subject, f"lists {name} twice", "List each file once."))
     for name in sorted(set(listed)):
-        findings += _lint_file_name(name, subject)
+        findings += _lint_file_name(name, subject, folders)
         if present is not None and name not in present:
             findings.append(_invalid(subject, f"lists {name}, which is not there", "Add the file, or do not list it."))
     return findings
 
 
-def _lint_file_name(name: str, subject: str) -> List[Finding]:
+def _lint_file_name(name: str, subject: str, folders: Collection[str]) -> List[Finding]:
     if name == MANIFEST_FILE:
         return [_invalid(subject, f"lists {name} itself", "Do not list the manifest.")]
+    if posixpath.dirname(name) in folders and ".." not in name.split("/") and "\\" not in name:
+        return []
     if "/" in name or "\\" in name or name in (".", ".."):
         return [
             _invalid(

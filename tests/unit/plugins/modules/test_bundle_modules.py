@@ -342,20 +342,22 @@ def test_a_read_only_store(store: StoreServer, bundle: Path, status: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "part"),
+    ("status", "part", "code"),
     [
-        (401, "credentials"),
-        (404, "no such folder"),
-        (409, "no such folder"),
-        (413, "this size"),
-        (507, "full"),
-        (302, "redirects"),
+        (401, "credentials", "store-forbidden"),
+        (404, "no such folder", "store-unreachable"),
+        (409, "no such folder", "store-unreachable"),
+        (413, "this size", "store-limit"),
+        (507, "full", "store-limit"),
+        (302, "redirects", "store-unreachable"),
     ],
 )
-def test_other_refusals_say_what_is_wrong(store: StoreServer, bundle: Path, status: int, part: str) -> None:
+def test_other_refusals_say_what_is_wrong(
+    store: StoreServer, bundle: Path, status: int, part: str, code: str
+) -> None:
     store.refuse["PUT"] = status
     result = publish(store, bundle)
-    assert result["failed"] and part in result["msg"] and result["findings"][0]["code"] == "store-unreachable"
+    assert result["failed"] and part in result["msg"] and result["findings"][0]["code"] == code
 
 
 def test_a_login_page_is_not_a_store(store: StoreServer, bundle: Path) -> None:
