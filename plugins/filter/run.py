@@ -95,6 +95,11 @@ def bundle_changes(apis: List[Mapping[str, Any]]) -> List[Dict[str, str]]:
     return pipeline.bundle_changes(apis)
 
 
+def placements(plan: Mapping[str, Any], host: str) -> Dict[str, List[Dict[str, Any]]]:
+    """The bundles that are put in place on one gateway where none can serve both versions."""
+    return pipeline.placements(plan, host)
+
+
 def bundles_in_service(plan: Mapping[str, Any], apis: List[Mapping[str, Any]]) -> List[str]:
     """The bundles with plugins that a gateway must have loaded."""
     return pipeline.bundles_in_service(plan, apis)
@@ -155,6 +160,7 @@ class FilterModule:
             "manual_edits": manual_edits,
             "observed_state": observed_state,
             "package_settings": package_settings,
+            "placements": placements,
             "plugin_sources": plugin_sources,
             "probe_targets": probe_targets,
             "pump_gap": pump_gap,

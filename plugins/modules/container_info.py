@@ -117,6 +117,9 @@ containers:
       description: Published ports, each with C(container_port), C(host_ip) and C(host_port).
       type: list
       elements: dict
+    mounts:
+      description: Where volumes and folders of the host are mounted; the value is the volume's name or the folder.
+      type: dict
     shared_mounts:
       description: Mounts that other containers use as well, each with C(destination), C(source) and C(with).
       type: list
@@ -163,6 +166,7 @@ from typing import Any, Dict, List, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
+    mount_sources,
     networks_of,
     policy_text,
     published_ports,
@@ -205,6 +209,7 @@ def describe(engine: Engine, name: str, others: List[Dict[str, Any]]) -> Dict[st
         "pid": int(state.get("Pid") or 0),
         "networks": networks_of(data),
         "published": published_ports(data),
+        "mounts": mount_sources(data),
         "shared_mounts": shared_mounts(data, others),
     }
 

@@ -1,7 +1,10 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The data plane's Redis: analytics that wait for the pump, and the gateways' emergency backup. Only ever read."""
+"""The data plane's Redis: analytics that wait for the pump, and the gateways' emergency backup.
+
+Read, but for one thing: a backup that the next version cannot read is taken away.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,11 @@ class DataPlaneRedis:
             if self._ask(self._redis.type, key) == "string":
                 found.append(Backup(key, int(self._ask(self._redis.strlen, key))))
         return found
+
+    def forget(self, backups: Sequence[Backup]) -> None:
+        """Delete these keys of the emergency backup. Gateways write them anew with their next reload."""
+        for backup in backups:
+            self._ask(self._redis.delete, backup.key)
 
     def _keys(self, prefixes: Sequence[str]) -> List[str]:
         keys: Set[str] = set()

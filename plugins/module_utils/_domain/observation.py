@@ -10,6 +10,7 @@ so that the plan refuses instead of forgetting it.
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any, Dict, List, Mapping, Optional
 
 
@@ -41,7 +42,15 @@ def gateway(
         "image_id": str(container.get("image_id") or ""),
         "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
         "package": str(found.get("name") or "") if packaged else "",
+        "bundle_volume": _mounted(container.get("mounts") or {}, package_settings(settings, "gateway")["middleware_path"]),
     }
+
+
+def _mounted(mounts: Mapping[str, Any], middleware_path: str) -> str:
+    """What the folder of the bundles lies in, if that is a mount: the mount's source."""
+    folder = posixpath.join(middleware_path, "bundles")
+    above = [place for place in mounts if folder == place or folder.startswith(place.rstrip("/") + "/")]
+    return str(mounts[max(above, key=len)]) if above else ""
 
 
 def pump(host: str, settings: Mapping[str, Any], found: Optional[Mapping[str, Any]]) -> Dict[str, Any]:

@@ -61,14 +61,42 @@ def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], 
 
 def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
     """What bundle_build takes as files: each build of this bundle under the name the plan gave it."""
-    ids: Dict[Tuple[str, str], str] = {
-        (str(build["file"]), str(build["build_id"])): str(build["bundle"]) for build in plan.get("builds") or []
-    }
+    bundles = {_identity(build): str(build["bundle"]) for build in plan.get("builds") or []}
     return [
         {"name": str(build["file"]), "path": str(build["path"])}
         for build in compiled
-        if ids.get((str(build["file"]), str(build["build_id"]))) == bundle["name"]
+        if bundles.get(_identity(build)) == bundle["name"]
     ]
+
+
+def _identity(build: Mapping[str, Any]) -> Tuple[str, ...]:
+    """What tells a build from every other one of a plan."""
+    return tuple(str(build[key]) for key in ("file", "build_id", "version", "goarch"))
+
+
+def placements(plan: Mapping[str, Any], host: str) -> Dict[str, List[Dict[str, Any]]]:
+    """What a gateway is given where no bundle can serve both versions.
+
+    now: bundles to put in place while it still runs, before the API definitions name them. stopped: those that take
+    their place while it is out of service. Each is the name that the API definitions use (bundle), the one that the
+    store has the content under (stored), and the content's provenance.
+    """
+    step = next((one for one in plan.get("gateways") or [] if one["host"] == host), None)
+    found: Dict[str, List[Dict[str, Any]]] = {"now": [], "stopped": []}
+    if step is None or step["action"] != "replace":
+        return found
+    for bundle in plan.get("bundles") or []:
+        versions, name = bundle.get("versions") or [], str(bundle["name"])
+        if bundle.get("placed_for"):
+            if step["from"] in versions:
+                found["now"].append(_placement(str(bundle["placed_for"]), bundle))
+        elif step["to"] in versions and step["from"] not in versions:
+            found["stopped"].append(_placement(name, bundle))
+    return found
+
+
+def _placement(name: str, bundle: Mapping[str, Any]) -> Dict[str, Any]:
+    return {"bundle": name, "stored": str(bundle["name"]), "provenance": bundle.get("provenance") or {}}
 
 
 def gateway_images(plan: Mapping[str, Any]) -> Dict[str, str]:

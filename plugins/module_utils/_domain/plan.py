@@ -20,7 +20,14 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     has_errors,
     info,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import GAP, NONE, SHARED, Decision, decide
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import (
+    GAP,
+    NONE,
+    PER_HOST,
+    SHARED,
+    Decision,
+    decide,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles import Fleet, PluginWork, plan_plugins
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
     CONFIRM,
@@ -59,6 +66,13 @@ __all__ = [
     "summary_lines",
 ]
 
+#: How plugins get from one version to the other, for a person.
+_CUTOVERS = {
+    SHARED: "one bundle for both versions, switched before gateways are touched.",
+    PER_HOST: "no bundle can serve both versions: each gateway is given its own builds under one name, and gets the "
+    "target's in their place while it is out of service.",
+}
+
 #: How many names a line of the summary gives before it only counts; the plan itself has them all.
 NAMES_SHOWN = 12
 
@@ -84,6 +98,7 @@ def build(state: State, wanted: Wanted) -> Plan:
         path=decision.path,
         cutover=decision.cutover,
         reasons=tuple(decision.reasons),
+        forgets_backup=fleet is not None and plan_checks.forgets_backup(wanted, fleet.observed),
         builds=tuple(work.builds),
         bundles=tuple(work.bundles),
         apis=tuple(work.apis),
@@ -214,17 +229,6 @@ def _decide(fleet: Optional[Fleet], work: PluginWork) -> Tuple[Decision, List[Fi
     current = plan_checks.origin(fleet.observed, fleet.target) or fleet.target
     goos, goarch = fleet.platforms[0]
     decision = decide(current, fleet.target, work.hooks, goos, goarch)
-    if decision.cutover not in (SHARED, NONE):
-        reasons = " ".join(decision.reasons[:1])
-        return decision, [
-            error(
-                "cutover-unsupported",
-                "tyk_target_version",
-                f"The plugins cannot be switched before the gateways from {current} to {fleet.target}. {reasons}",
-                "They have to be placed host by host, which this release does not do; a target from 4.3.2 on works.",
-                "; ".join(decision.sources),
-            )
-        ]
     if decision.path == GAP:
         return decision, [
             info(
@@ -400,7 +404,7 @@ def _headline(plan: Plan) -> str:
 def _bundle_lines(plan: Plan) -> List[str]:
     lines = []
     if plan.new_bundles and plan.path != NONE:
-        lines.append(f"Plugins: path {plan.path}, one bundle for both versions, switched before gateways are touched.")
+        lines.append(f"Plugins: path {plan.path}, {_CUTOVERS[plan.cutover]}")
     built: Dict[str, List[Build]] = {}
     for each in plan.builds:
         built.setdefault(each.bundle, []).append(each)

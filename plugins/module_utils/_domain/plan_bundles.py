@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, Provenance
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, has_errors, warning
@@ -115,7 +116,7 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
         if wrong:
             work.findings.extend(wrong)
         elif not bundle_format.is_go(manifest):
-            work.bundles.append(_kept(bundle))
+            work.bundles.append(_kept(bundle, ()))
         else:
             used.extend(bundle_format.plugin_stems(manifest))
             work.hooks.extend(bundle_format.hooks(manifest))
@@ -142,17 +143,17 @@ def _decide(
     for used in in_use:
         sibling = serving.get(used.content)
         if used.satisfied or (sibling is None and used.opens and not fleet.moving):
-            work.bundles.append(_kept(used.state))
+            work.bundles.append(_kept(used.state, _opened_by(used, fleet)))
             continue
         if sibling is None:
             made = _new_bundle(used, state, wanted, fleet, work)
             if made is None:
                 continue
-            bundle, builds = made
-            if bundle.name not in new:
-                new[bundle.name] = bundle
+            bundles, builds = made
+            if bundles[0].name not in new:
+                new.update({bundle.name: bundle for bundle in bundles})
                 work.builds.extend(builds)
-            sibling = bundle.name
+            sibling = bundles[0].name
         work.apis.extend(_move(api, sibling) for api in used.apis)
     work.bundles.extend(new.values())
 
@@ -183,13 +184,16 @@ def _look_at(
 
 def _new_bundle(
     used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
-) -> Optional[Tuple[Bundle, List[Build]]]:
-    """The bundle that takes over, and its builds; None with findings when it cannot be made."""
+) -> Optional[Tuple[List[Bundle], List[Build]]]:
+    """The bundles that take over, first the one that APIs will name, and their builds; None with findings when they
+    cannot be made.
+    """
     stems = bundle_format.plugin_stems(used.manifest)
     files = {stem: layout(fleet.targets, stem, bundle_format.phases(used.manifest, stem)) for stem in stems}
+    shared = all(names is not None for names in files.values())
     findings = _unlisted(used, stems, wanted)
     findings += _without_source(stems, used, wanted)
-    findings += _without_layout(used, [stem for stem in stems if files[stem] is None], fleet)
+    findings += [] if shared else _unplaceable(used, state, fleet)
     findings += _further_files(used)
     compilers, wrong = _compilers(state, fleet)
     work.findings.extend(findings + wrong)
@@ -209,40 +213,75 @@ def _new_bundle(
     provenance = replace(provenance, build_id=build_id)
     name = bundle_format.bundle_name(provenance.stem, build_id)
     paths = {source.plugin: source.path for source in state.sources}
-    builds = [
-        Build(
-            plugin=stem,
-            version=str(target.version),
-            goos=target.goos,
-            goarch=target.goarch,
-            edition=fleet.edition,
-            build_id=bundle_format.plugin_build_id(build_id, stem),
-            file=file,
-            image=compilers[str(target.version)].image,
-            compiler_id=str(compilers[str(target.version)].id),
-            source=paths.get(stem) or wanted.sources[stem],
-            source_digest=used.sources[stem],
-            bundle=name,
+    parts = _Parts(used, provenance, compilers, {stem: paths.get(stem) or wanted.sources[stem] for stem in stems})
+    if shared:
+        pairs = [(stem, target, file) for stem in stems for target, file in (files[stem] or {}).items()]
+        bundle, builds = parts.bundle(name, pairs)
+        return [bundle], builds
+    # Every gateway opens X.so here, so each version has a folder of its own; the one that is published is the target's.
+    bundles, builds = [], []
+    for version in (fleet.target, *(version for version in fleet.observed if version != fleet.target)):
+        target = Target(version, *fleet.platforms[0])
+        of_version = name if version == fleet.target else bundle_format.placed_name(name, str(version))
+        bundle, more = parts.bundle(of_version, [(stem, target, f"{stem}.so") for stem in stems])
+        bundles.append(bundle if of_version == name else replace(bundle, placed_for=name))
+        builds += more
+    return bundles, builds
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the builds of one bundle have in common."""
+
+    used: _InUse
+    provenance: Provenance
+    compilers: Mapping[str, CompilerState]
+    sources: Mapping[str, str]
+
+    def bundle(self, name: str, pairs: Sequence[Tuple[str, Target, str]]) -> Tuple[Bundle, List[Build]]:
+        """The bundle of this name with a build of each plugin for each target, under these file names."""
+        builds = [
+            Build(
+                plugin=stem,
+                version=str(target.version),
+                goos=target.goos,
+                goarch=target.goarch,
+                edition=self.provenance.edition,
+                build_id=bundle_format.plugin_build_id(self.provenance.build_id, stem),
+                file=file,
+                image=self.compilers[str(target.version)].image,
+                compiler_id=str(self.compilers[str(target.version)].id),
+                source=self.sources[stem],
+                source_digest=self.used.sources[stem],
+                bundle=name,
+            )
+            for stem, target, file in pairs
+        ]
+        listed = [build.file for build in builds] + [bundle_format.PROVENANCE_FILE]
+        manifest = bundle_format.planned_manifest(self.used.manifest, listed)
+        bundle = Bundle(
+            name=name,
+            replaces=self.used.name,
+            stem=self.provenance.stem,
+            build_id=self.provenance.build_id,
+            keep=False,
+            manifest=manifest,
+            provenance=self.provenance.to_dict(),
+            files=tuple(listed),
+            symbols={build.file: bundle_format.symbols(self.used.manifest, build.plugin) for build in builds},
+            versions=tuple(sorted({build.version for build in builds}, key=Version.parse)),
         )
-        for stem in stems
-        for target, file in (files[stem] or {}).items()
-    ]
-    listed = [build.file for build in builds] + [bundle_format.PROVENANCE_FILE]
-    bundle = Bundle(
-        name=name,
-        replaces=used.name,
-        stem=provenance.stem,
-        build_id=build_id,
-        keep=False,
-        manifest=bundle_format.planned_manifest(used.manifest, listed),
-        provenance=provenance.to_dict(),
-        files=tuple(listed),
-        symbols={build.file: bundle_format.symbols(used.manifest, build.plugin) for build in builds},
-    )
-    return bundle, builds
+        return bundle, builds
 
 
-def _kept(bundle: BundleState) -> Bundle:
+def _opened_by(used: _InUse, fleet: Fleet) -> Tuple[str, ...]:
+    """The versions that open the files of a bundle in use; the others have what was put in its place."""
+    stems = bundle_format.plugin_stems(used.manifest)
+    shared = all(layout(fleet.targets, stem, bundle_format.phases(used.manifest, stem)) for stem in stems)
+    return tuple(str(version) for version in (fleet.versions if shared else (fleet.target,)))
+
+
+def _kept(bundle: BundleState, versions: Tuple[str, ...]) -> Bundle:
     provenance = _provenance(bundle)
     manifest = {key: value for key, value in (bundle.manifest or {}).items() if key not in ("checksum", "signature")}
     return Bundle(
@@ -255,6 +294,7 @@ def _kept(bundle: BundleState) -> Bundle:
         provenance=provenance.to_dict() if provenance else {},
         files=tuple(sorted(bundle.file_names)),
         symbols={},
+        versions=versions,
     )
 
 
@@ -295,17 +335,12 @@ def _compilers(state: State, fleet: Fleet) -> Tuple[Dict[str, CompilerState], Li
     for version in fleet.versions:
         contract = compiler_contract(version)
         compiler = known.get(str(version))
-        if contract.unusable or not contract.honours_build_id:
-            reason = (
-                "builds against whatever the default branch was on its day"
-                if contract.unusable
-                else "ignores the build id, so its builds share a plugin path with what runs and a gateway refuses them"
-            )
+        if contract.unusable:
             findings.append(
                 error(
                     "compiler-unusable",
                     str(version),
-                    f"The plugin compiler of {version} {reason}.",
+                    f"The plugin compiler of {version} builds against whatever the default branch was on its day.",
                     f"Go by way of a patch release whose compiler can be used, or leave {version} out of this upgrade.",
                     contract.source,
                 )
@@ -360,18 +395,46 @@ def _without_source(stems: Sequence[str], used: _InUse, wanted: Wanted) -> List[
     ]
 
 
-def _without_layout(used: _InUse, stems: Sequence[str], fleet: Fleet) -> List[Finding]:
-    versions = " and ".join(str(version) for version in fleet.versions)
-    return [
-        error(
-            "cutover-unsupported",
-            used.name,
-            f"One bundle cannot hold builds of {stem} for {versions} side by side: no set of file names suits the "
-            "rules by which these gateways choose.",
-            "They have to be put in place host by host, which this release does not do; a target from 4.3.2 on works.",
+def _unplaceable(used: _InUse, state: State, fleet: Fleet) -> List[Finding]:
+    """Why builds that no bundle can hold together cannot be put in place host by host either."""
+    findings = []
+    if len(fleet.platforms) > 1:
+        findings.append(
+            _cutover(
+                used.name,
+                f"No bundle can hold builds of {used.name} for {_versions(fleet)} side by side, and the gateways are of "
+                "several architectures, which these versions do not tell apart by file name.",
+                "Upgrade the gateways of each architecture in a run of its own, with bundles of their own.",
+            )
         )
-        for stem in stems
+    for version in fleet.observed:
+        if version != fleet.target and not behaves(version, "keeps-bundle-by-name"):
+            findings.append(
+                _cutover(
+                    used.name,
+                    f"The plugins of {used.name} have to be put in place host by host, and gateways {version} keep them "
+                    "in a folder for each API.",
+                    "Go by way of 4.0.1 or later.",
+                )
+            )
+    return findings + [
+        _cutover(
+            gateway.host,
+            f"The plugins of {used.name} have to be put in place host by host, but the bundles of {gateway.host} lie in "
+            f"{gateway.bundle_volume}, which outlives its container.",
+            "Keep the middleware folder in the container itself, or go to a target from 4.3.2 on.",
+        )
+        for gateway in state.gateways
+        if gateway.bundle_volume
     ]
+
+
+def _cutover(subject: str, message: str, remedy: str) -> Finding:
+    return error("cutover-unsupported", subject, message, remedy)
+
+
+def _versions(fleet: Fleet) -> str:
+    return " and ".join(str(version) for version in fleet.versions)
 
 
 def _further_files(used: _InUse) -> List[Finding]:

@@ -13,6 +13,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     DomainError,
     Finding,
     error,
+    info,
     warning,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import Wanted, natural
@@ -300,17 +301,31 @@ def _oas_migration(state: State, wanted: Wanted, observed: Sequence[Version]) ->
     ]
 
 
+def forgets_backup(wanted: Wanted, observed: Sequence[Version]) -> bool:
+    """Whether gateways of the target would crash on the emergency backup of those that run now."""
+    return any(version != wanted.version and not backup_readable(version, wanted.version) for version in observed)
+
+
 def _emergency_backup(wanted: Wanted, observed: Sequence[Version]) -> List[Finding]:
+    if not forgets_backup(wanted, observed):
+        return []
+    says = f"The emergency backup that the gateways keep in Redis makes {wanted.version} crash at its start"
+    if wanted.redis:
+        return [
+            info(
+                "backup-unreadable",
+                "tyk_redis_url",
+                f"{says}; it is deleted before each of them starts, and written anew by those that run.",
+                "See that the control plane can be reached during the upgrade.",
+            )
+        ]
     return [
         error(
-            "backup-missing",
-            str(version),
-            f"The emergency backup that gateways {version} keep in Redis makes {wanted.version} crash at its start.",
-            "Upgrade by way of a release that reads it; deleting the two keys rpc:node-*-backup:* between stop and "
-            "start would cure it, but this release does not do so.",
+            "backup-unreadable",
+            "tyk_redis_url",
+            f"{says}, so it has to be deleted before, and tyk_redis_url does not say where it is.",
+            "Set tyk_redis_url to the data plane's Redis.",
         )
-        for version in sorted(set(observed))
-        if version != wanted.version and not backup_readable(version, wanted.version)
     ]
 
 

@@ -38,7 +38,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for."""
+    """What the user asked for. redis: whether the data plane's Redis may be asked and written to."""
 
     version: Version
     pump_version: Optional[Version] = None
@@ -47,6 +47,7 @@ class Wanted:
     on_failure: str = "halt"
     plugins: Tuple[Plugin, ...] = ()
     stop_timeout: int = 60
+    redis: bool = False
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Wanted:
@@ -78,6 +79,7 @@ class Wanted:
             on_failure=on_failure,
             plugins=_plugins(data.get("plugins") or []),
             stop_timeout=int(data.get("stop_timeout") or 60),
+            redis=data.get("redis") in (True, "true", "True"),
         )
 
     @property
@@ -117,7 +119,12 @@ class Build(Part):
 
 @dataclass(frozen=True)
 class Bundle(Part):
-    """One bundle after the upgrade. keep: it is in use now and serves as it is, so nothing is built or published."""
+    """One bundle after the upgrade. keep: it is in use now and serves as it is, so nothing is built or published.
+
+    versions: the gateways that open its files. Where no bundle can serve two versions, those that run now find another
+    one in its place: placed_for names the bundle in whose folder it is put on each of them before the switch. Such a
+    bundle is published under a name of its own, which no API ever names.
+    """
 
     name: str
     replaces: str
@@ -128,6 +135,8 @@ class Bundle(Part):
     provenance: Mapping[str, Any]
     files: Tuple[str, ...]
     symbols: Mapping[str, List[str]]
+    versions: Tuple[str, ...] = ()
+    placed_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +200,7 @@ class Plan:
     path: str
     cutover: str
     reasons: Tuple[str, ...] = ()
+    forgets_backup: bool = False
     builds: Tuple[Build, ...] = ()
     bundles: Tuple[Bundle, ...] = ()
     apis: Tuple[ApiMove, ...] = ()
@@ -205,6 +215,11 @@ class Plan:
     def new_bundles(self) -> List[Bundle]:
         """The bundles that are built and published."""
         return [bundle for bundle in self.bundles if not bundle.keep]
+
+    @property
+    def placed_bundles(self) -> List[Bundle]:
+        """The bundles that are put in place on gateways before the switch."""
+        return [bundle for bundle in self.bundles if bundle.placed_for]
 
     @property
     def replaced_gateways(self) -> List[GatewayStep]:
@@ -236,6 +251,7 @@ class Plan:
             "path": self.path,
             "cutover": self.cutover,
             "reasons": list(self.reasons),
+            "forgets_backup": self.forgets_backup,
             "builds": [part.to_dict() for part in self.builds],
             "bundles": [part.to_dict() for part in self.bundles],
             "apis": [part.to_dict() for part in self.apis],

@@ -20,6 +20,7 @@ class Gateway:
     """One gateway instance. version is what the running process says; None when it did not say.
 
     Container, repository, tag and image_id are those of a container; package is the name of a Linux package.
+    bundle_volume says what the bundles lie in if it is not the container itself: a volume or a folder of the host.
     """
 
     host: str
@@ -36,6 +37,7 @@ class Gateway:
     image_id: str = ""
     target_repository: str = ""
     package: str = ""
+    bundle_volume: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Gateway:
@@ -56,6 +58,7 @@ class Gateway:
             image_id=_text(data, "image_id"),
             target_repository=_text(data, "target_repository") or repository,
             package=_text(data, "package"),
+            bundle_volume=_text(data, "bundle_volume"),
         )
 
     def to_dict(self) -> Dict[str, Any]:

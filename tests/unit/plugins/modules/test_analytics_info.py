@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""analytics_info against a real Redis."""
+"""analytics_info and emergency_backup against a real Redis."""
 
 from __future__ import annotations
 
@@ -142,3 +142,23 @@ def test_waiting_for_a_pump_that_takes_nothing_ends_with_a_sentence(url: str, da
 
 def test_there_is_nothing_to_wait_for_without_records(url: str, data: Any) -> None:
     assert info(url, wait_for="empty", wait_timeout=0.5)["backlog"] == 0
+
+
+def test_the_emergency_backup_is_taken_away_and_nothing_else(url: str, data: Any) -> None:
+    kept = {b"rpc:node-definition", b"apikey-one", LIST.encode()}
+    gone = ["rpc:node-definition-backup:eu-dmz", "rpc:node-policy-backup:eu-dmz"]
+    for key in (*gone, *(name.decode() for name in kept)):
+        data.set(key, "value")
+    predicted = run_module("emergency_backup", {"redis_url": url}, check=True)
+    assert predicted["changed"] and predicted["keys"] == gone and len(data.keys()) == 5
+    result = run_module("emergency_backup", {"redis_url": url})
+    assert result["changed"] and result["keys"] == gone and result["diff"]["before"] == "".join(f"{key}\n" for key in gone)
+    assert set(data.keys()) == kept
+    again = run_module("emergency_backup", {"redis_url": url})
+    assert again["changed"] is False and again["keys"] == []
+
+
+def test_a_backup_that_cannot_be_reached(url: str) -> None:
+    wrong = url.replace(PASSWORD, "another-word")
+    result = run_module("emergency_backup", {"redis_url": wrong})
+    assert result["failed"] and "refused the password" in result["msg"] and "another-word" not in result["msg"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""bundle_fetch_check, gateway_bundle_info and container_info on a real engine."""
+"""bundle_fetch_check, bundle_place, gateway_bundle_info and container_info on a real engine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Member, build
+
 pytestmark = pytest.mark.engine
 
 CONTENT = b"bundle " * 50000
+#: The head of a 64-bit library for amd64.
+LIBRARY = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\x3e\x00\x01\x00\x00\x00" + bytes(40)
 MIDDLEWARE = "/opt/tyk-gateway/middleware"
 
 
@@ -180,3 +184,29 @@ def test_container_info_findings(bench: Any, old_image: str, run_module: Any) ->
     result = run_module("container_info", names=[name], target_image=missing, needed_bytes=1 << 60)
     assert [one["code"] for one in result["findings"]] == ["image-missing", "disk-small"]
     assert result["target"]["pullable"] is False and missing in result["target"]["error"]
+
+
+def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
+    pair: Tuple[str, str], bench: Any, run_module: Any
+) -> None:
+    handle = io.BytesIO()
+    manifest = {
+        "file_list": ["X.so"],
+        "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
+    }
+    build(handle, manifest, [Member("X.so", content=LIBRARY)])
+    put(bench, pair[1], {"data/old.zip": handle.getvalue()})
+    put(bench, pair[0], {f"{MIDDLEWARE[1:]}/keep": b""})
+    arguments = {"container": pair[0], "bundle": "b.zip", "url": "http://bundles:8080/old.zip"}
+    assert run_module("bundle_place", check_mode=True, **arguments)["changed"]
+    placed = run_module("bundle_place", **arguments)
+    folder = f"{MIDDLEWARE}/bundles/{hashlib.md5(b'b.zip').hexdigest()}"
+    assert placed["changed"] and placed["folder"] == folder, placed
+    seen = run_module("gateway_bundle_info", container=pair[0], bundles=["b.zip"])["bundles"][0]
+    assert seen["present"] and seen["files"] == [{"name": "X.so", "size": len(LIBRARY)}]
+    assert run_module("bundle_place", **arguments)["changed"] is False
+    assert run_module("bundle_place", check_mode=True, **arguments)["changed"] is False
+    missing = run_module("bundle_place", **{**arguments, "bundle": "c.zip", "url": "http://bundles:8080/none.zip"})
+    assert missing["failed"] and missing["findings"][0]["code"] == "bundle-missing"
+    bench.api.stop(pair[0], timeout=1)
+    assert "is not running" in run_module("bundle_place", **arguments)["msg"]

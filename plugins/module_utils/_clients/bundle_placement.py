@@ -1,0 +1,154 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle put in place on a gateway before it is named there: an existing folder wins over a download.
+
+Seen on 4.3.8, 5.3.0 and 5.8.9. So gateways of two versions can each hold builds of their own under one bundle name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import posixpath
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import Files
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import (
+    MANIFEST_FILE,
+    PROVENANCE_FILE,
+    bundle_directory,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+
+MAX_UNPACKED = 1 << 30
+
+
+@dataclass(frozen=True)
+class Content:
+    """What lies in a bundle's archive: path of the archive, and the size of each file in it."""
+
+    path: str
+    sizes: Tuple[Tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, path: str, subject: str) -> Content:
+        """Read a bundle's archive. Raises DomainError for one that is wrong."""
+        opened = bundle_archive.read(path, MAX_UNPACKED, subject)
+        wrong = [one for one in opened.findings if one.severity.value == "error"]
+        if wrong or opened.manifest is None:
+            raise DomainError(
+                wrong[0]
+                if wrong
+                else error("bundle-invalid", subject, f"{subject} has no manifest.", "Build it again.")
+            )
+        with zipfile.ZipFile(path) as archive:
+            return cls(path, tuple((entry.filename, entry.file_size) for entry in archive.infolist()))
+
+
+def folder_of(middleware_path: str, bundle: str) -> str:
+    """Where a gateway keeps the bundle that API definitions call so."""
+    return posixpath.join(middleware_path, "bundles", bundle_directory(bundle))
+
+
+def whole(files: Files, folder: str, provenance: Optional[Mapping[str, Any]] = None) -> bool:
+    """Whether a bundle lies there with every file that its manifest lists, made from these inputs if they are given."""
+    try:
+        manifest = json.loads(files.read(posixpath.join(folder, MANIFEST_FILE)) or b"")
+        listed = [str(name) for name in manifest["file_list"]]
+        if provenance and json.loads(files.read(posixpath.join(folder, PROVENANCE_FILE)) or b"") != provenance:
+            return False
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(listed) and all(files.stat(posixpath.join(folder, name)) is not None for name in listed)
+
+
+def same(files: Files, folder: str, content: Content) -> bool:
+    """Whether just this bundle lies there: the same manifest, whose checksum covers its files, and files of that size."""
+    with zipfile.ZipFile(content.path) as archive:
+        if files.read(posixpath.join(folder, MANIFEST_FILE)) != archive.read(MANIFEST_FILE):
+            return False
+    found = {name: files.stat(posixpath.join(folder, name)) for name, _size in content.sizes}
+    return all((found[name] or {}).get("size") == size for name, size in content.sizes)
+
+
+def put_on_host(content: Content, folder: str) -> None:
+    """Unpack the bundle; the folder is there in one step or not at all."""
+    parent = os.path.dirname(folder)
+    _make(parent)
+    owner = os.stat(parent)
+    part = tempfile.mkdtemp(prefix=".tyk-upgrade-", dir=parent)
+    try:
+        with zipfile.ZipFile(content.path) as archive:
+            for name, _size in content.sizes:
+                target = os.path.join(part, name)
+                with archive.open(name) as source, open(target, "wb") as stream:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.chmod(target, 0o644)
+                _give(target, owner)
+        os.chmod(part, 0o755)
+        _give(part, owner)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def put_in_container(engine: Engine, container: str, content: Content, middleware_path: str, folder: str) -> None:
+    """Unpack the bundle in a container, running or not. The middleware folder itself has to be there.
+
+    The manifest comes last: a folder that was cut off is not taken for a bundle.
+    """
+    prefix = posixpath.relpath(folder, middleware_path)
+    with tempfile.TemporaryFile() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar, zipfile.ZipFile(
+            content.path
+        ) as archive:
+            for place in (posixpath.dirname(prefix), prefix):
+                tar.addfile(_member(place, tarfile.DIRTYPE, 0o755))
+            for name, size in sorted(content.sizes, key=lambda one: one[0] == MANIFEST_FILE):
+                member = _member(posixpath.join(prefix, name), tarfile.REGTYPE, 0o644)
+                member.size = size
+                with archive.open(name) as source:
+                    tar.addfile(member, source)
+        buffer.seek(0, io.SEEK_SET)
+        engine.put(container, middleware_path, buffer, container)
+
+
+def placed_files(content_folder: str, folder: str) -> List[Dict[str, str]]:
+    """The files of an unpacked bundle with the place that each has on the gateway."""
+    names = sorted(os.listdir(content_folder), key=lambda name: (name == MANIFEST_FILE, name))
+    return [
+        {"src": os.path.join(content_folder, name), "dest": posixpath.join(folder, name), "mode": "0644"}
+        for name in names
+    ]
+
+
+def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode = kind, mode
+    return member
+
+
+def _make(folder: str) -> None:
+    """Make a folder that belongs to whom the one above it belongs to."""
+    if os.path.isdir(folder):
+        return
+    _make(os.path.dirname(folder))
+    os.mkdir(folder, 0o755)
+    _give(folder, os.stat(os.path.dirname(folder)))
+
+
+def _give(path: str, owner: os.stat_result) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)

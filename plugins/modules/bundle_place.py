@@ -1,0 +1,265 @@
+#!/usr/bin/python
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put a bundle in place on a gateway."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bundle_place
+short_description: Put a bundle in place on one gateway, before an API names it
+version_added: 0.1.0
+author:
+  - tyk.upgrade contributors (@tyk-upgrade)
+description:
+  - A gateway that has a folder for a bundle's name uses it and downloads nothing. So each gateway can hold other builds
+    under one name, which is what it takes where no bundle can serve two versions at once (both of them open C(X.so)).
+  - The content is downloaded from where the gateway stands, checked, and unpacked into that folder. A bundle that an
+    API names already must not be given other content while the gateway runs; that is for the caller to see to.
+  - For a gateway in a container the module has to run as root on the engine's own host.
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Nothing is downloaded in check mode. A folder of this name that is whole counts as the bundle.
+  diff_mode:
+    support: none
+    details:
+      - The content is compiled plugins.
+  idempotent:
+    support: full
+extends_documentation_fragment:
+  - tyk.upgrade.attributes
+  - tyk.upgrade.docker
+options:
+  bundle:
+    description:
+      - The name by which API definitions call the bundle. The folder's name follows from it.
+    type: str
+    required: true
+  url:
+    description:
+      - Address of the content, as the gateway uses it. A user and password in it are used and never printed.
+    type: str
+    required: true
+  container:
+    description:
+      - Name of the gateway's container. It must run.
+      - If not set, the gateway is one of the host that runs the module.
+    type: str
+  middleware_path:
+    description:
+      - The gateway's middleware folder, in the container if O(container) is set.
+    type: path
+    default: /opt/tyk-gateway/middleware
+  provenance:
+    description:
+      - What the bundle was made from, as a plan has it. A folder that says the same of itself is not downloaded again.
+    type: dict
+  state:
+    description:
+      - V(placed) puts the bundle in place now.
+      - V(staged) unpacks it in O(staged_dir) on the host that runs the module and returns RV(files), which
+        M(tyk.upgrade.container_upgrade) and M(tyk.upgrade.package_upgrade) put in place while the gateway is stopped.
+    type: str
+    choices: [placed, staged]
+    default: placed
+  staged_dir:
+    description:
+      - Where bundles are unpacked for O(state=staged).
+    type: path
+    default: /var/lib/tyk-upgrade/staged/bundles
+  timeout:
+    description:
+      - Seconds that the download may take. A gateway's own limit does not count here.
+    type: float
+    default: 60
+  validate_certs:
+    description:
+      - Whether the certificate of an C(https) address is verified, with the certificates of the host that runs the
+        module.
+    type: bool
+    default: true
+seealso:
+  - module: tyk.upgrade.gateway_bundle_info
+  - module: tyk.upgrade.bundle_fetch_check
+"""
+
+EXAMPLES = r"""
+- name: Give a gateway 4.0.13 its own builds under the name that its APIs will use
+  tyk.upgrade.bundle_place:
+    container: tyk-gateway
+    bundle: header-t0123456789ab.zip
+    url: http://bundles.example.com/header-t0123456789ab-for-4.0.13.zip
+
+- name: Have those of 4.0.16 at hand for the moment it is out of service
+  tyk.upgrade.bundle_place:
+    bundle: header-t0123456789ab.zip
+    url: http://bundles.example.com/header-t0123456789ab.zip
+    state: staged
+  register: staged
+"""
+
+RETURN = r"""
+folder:
+  description: The bundle's folder on the gateway.
+  returned: success
+  type: str
+files:
+  description: The unpacked files on the host that runs the module, and the place each of them has on the gateway.
+  returned: when O(state=staged), empty in check mode
+  type: list
+  elements: dict
+  contains:
+    src:
+      description: The file.
+      type: str
+    dest:
+      description: Its place on the gateway.
+      type: str
+    mode:
+      description: Its permissions.
+      type: str
+findings:
+  description: What is wrong.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import os
+import socket
+import ssl
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_placement import (
+    Content,
+    folder_of,
+    placed_files,
+    put_in_container,
+    put_on_host,
+    same,
+    whole,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import (
+    ContainerFiles,
+    HostFiles,
+    running_container,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import fetch_as
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+
+
+def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
+    if not url.startswith("https:"):
+        return None
+    context = ssl.create_default_context()
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@contextmanager
+def downloaded(params: Dict[str, Any], pid: Optional[int], place: str) -> Iterator[Content]:
+    """The bundle, as it was downloaded from the network of this process. Raises DomainError."""
+    url = mask_url(params["url"])
+    with tempfile.TemporaryFile() as body:
+        context = tls_context(params["url"], params["validate_certs"])
+        fetch = fetch_as(pid, params["url"], params["timeout"], context, body)
+        if fetch.kind:
+            raise DomainError(
+                error(
+                    "bundle-missing",
+                    f"{place}: {url}",
+                    f"From the network of {place}, {url} cannot be downloaded: {fetch.problem or fetch.kind}.",
+                    "Check the address as the gateway sees it (bundle_base_url), and run this as root.",
+                )
+            )
+        yield Content.of(f"/proc/self/fd/{body.fileno()}", url)
+
+
+def staged(params: Dict[str, Any], pid: Optional[int], place: str, check_mode: bool) -> Dict[str, Any]:
+    folder = folder_of(params["middleware_path"], params["bundle"])
+    here = os.path.join(params["staged_dir"], bundle_directory(params["bundle"]))
+    with host_lock(f"the staged bundle {here}"):
+        missing = not whole(HostFiles(), here, params["provenance"])
+        if missing and not check_mode:
+            with downloaded(params, pid, place) as content:
+                put_on_host(content, here)
+    files = placed_files(here, folder) if os.path.isdir(here) else []
+    return {"changed": missing, "folder": folder, "files": files, "findings": []}
+
+
+def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
+    params, name = module.params, module.params["container"]
+    module.no_log_values.update(url_secrets(params["url"]))
+    data = running_container(engine, name)
+    pid = int(data["State"].get("Pid") or 0)
+    if not engine.local or not os.path.exists(f"/proc/{pid}/ns/net"):
+        raise DomainError(
+            error(
+                "driver-unsupported",
+                name,
+                f"The container {name} does not run on the host that runs this module (engine {engine.address}), so its "
+                "network cannot be entered.",
+                "Run the module on the engine's own host, as root.",
+            )
+        )
+    if params["state"] == "staged":
+        return staged(params, pid, name, module.check_mode)
+    folder, files = folder_of(params["middleware_path"], params["bundle"]), ContainerFiles(engine, name)
+    changed = not whole(files, folder, params["provenance"])
+    if changed and not module.check_mode:
+        with downloaded(params, pid, name) as content:
+            changed = not same(files, folder, content)
+            if changed:
+                put_in_container(engine, name, content, params["middleware_path"], folder)
+    return {"changed": changed, "folder": folder, "findings": []}
+
+
+def place_on_host(module: AnsibleModule) -> Dict[str, Any]:
+    params, place = module.params, socket.gethostname()
+    module.no_log_values.update(url_secrets(params["url"]))
+    if params["state"] == "staged":
+        return staged(params, None, place, module.check_mode)
+    folder = folder_of(params["middleware_path"], params["bundle"])
+    changed = not whole(HostFiles(), folder, params["provenance"])
+    if changed and not module.check_mode:
+        with host_lock(f"the bundle {folder}"), downloaded(params, None, place) as content:
+            changed = not same(HostFiles(), folder, content)
+            if changed:
+                put_on_host(content, folder)
+    return {"changed": changed, "folder": folder, "findings": []}
+
+
+def main() -> None:
+    run_engine_module(
+        {
+            "bundle": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "container": {"type": "str"},
+            "middleware_path": {"type": "path", "default": "/opt/tyk-gateway/middleware"},
+            "provenance": {"type": "dict"},
+            "state": {"type": "str", "choices": ["placed", "staged"], "default": "placed"},
+            "staged_dir": {"type": "path", "default": "/var/lib/tyk-upgrade/staged/bundles"},
+            "timeout": {"type": "float", "default": 60},
+            "validate_certs": {"type": "bool", "default": True},
+        },
+        place_in_container,
+        on_host=place_on_host,
+    )
+
+
+if __name__ == "__main__":
+    main()
