@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Iterable, List, Tuple, Union
+from typing import Dict, Iterable, List, Set, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version, as_version
 
@@ -185,13 +185,18 @@ def outcome(version: Union[str, Version], situation: str, kind: str) -> Failure:
     return next(row for row in _of(as_version(version), (kind,)) if row.situation == situation)
 
 
-def sentence(row: Failure, version: Union[str, Version], kinds: Iterable[str] = KINDS) -> str:
-    """The row as a sentence about one version, naming the kinds of hook only where not all of those asked for agree."""
+def clauses(rows: Iterable[Failure], kinds: Iterable[str]) -> List[str]:
+    """The rows as clauses, such as "when a bundle cannot be fetched (pre), the API is served without its plugins".
+
+    The kinds of hook stand there only where they do not all share the row; rows that say the same become one clause.
+    """
     asked = [kind for kind in KINDS if kind in set(kinds)]
-    agreed = [kind for kind in asked if kind in row.kinds]
-    which = "" if agreed == asked else f" of a {_either(agreed)} hook"
-    return f"On {as_version(version)}, when {SITUATIONS[row.situation]}{which}, {row.meaning}."
-
-
-def _either(words: List[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    alike: Dict[Tuple[str, str], Set[str]] = {}
+    for row in rows:
+        alike.setdefault((row.situation, row.meaning), set()).update(row.kinds)
+    found = []
+    for (situation, meaning), concerned in alike.items():
+        which = [kind for kind in asked if kind in concerned]
+        only = "" if which == asked else f" ({', '.join(which)})"
+        found.append(f"when {SITUATIONS[situation]}{only}, {meaning}")
+    return found

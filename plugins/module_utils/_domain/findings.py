@@ -32,6 +32,8 @@ CODES: Dict[str, str] = {
     "version-not-string": "The version was given as a number, so digits may be lost (5.10 is 5.1 as a number).",
     "version-lower": "The target version is lower than a version that runs.",
     "edition-mixed": "Gateways of different editions need builds of their own.",
+    "edition-unpublished": "The gateway or its plugin compiler was never published in this edition and version.",
+    "edition-without-plugins": "Gateways of this edition and version cannot load Go plugins.",
     # gateways
     "gateway-unreachable": "The gateway did not answer.",
     "gateway-version-unexplained": "The gateway runs neither the version that the fleet comes from nor the target.",
@@ -69,7 +71,13 @@ CODES: Dict[str, str] = {
     "plugin-unused": "A listed plugin is used by no API.",
     "plugin-path-shared": "Two builds carry the same plugin path; Go loads only one of them into a process.",
     "endpoint-plugin": "An API loads a plugin outside its bundle (per endpoint, by path).",
+    "exact-name-first": "Gateways of this version open the exact file name before one that carries their version.",
+    "path-pinned": "The path of a hook names the build of one version.",
+    "hook-disabled": "A hook is switched off by a switch that some of the versions do not know.",
+    "literal-rewritten": "The plugin compiler would change string literals that begin with the module's name.",
     # compilers and images
+    "build-id-ignored": "The plugin compiler of this version does not make the plugin path unique by itself.",
+    "compiler-doubtful": "The plugin compiler may build what this gateway does not load; only trying tells.",
     "compiler-missing": "The plugin compiler of this version is not at hand.",
     "compiler-unusable": "The plugin compiler of this version cannot build what this gateway loads.",
     "image-missing": "The image is neither present nor can it be pulled.",

@@ -27,6 +27,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers impo
     edition_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures import (
+    FOREIGN,
     KINDS,
     OPEN,
     REQUEST_KINDS,
@@ -215,7 +216,7 @@ def decide(
         manifest_path=f"{STEM}.so",
         builds=builds,
         compiled=tuple(str(version) for version in compiled),
-        failures={str(version): tuple(failures(version, kinds)) for version in versions},
+        failures={str(version): _failures(version, kinds, _foreign(before, after)) for version in versions},
         linked=linked,
     )
 
@@ -228,6 +229,15 @@ def _kinds(hooks: Iterable[Union[str, Hook]]) -> Tuple[Tuple[str, ...], List[str
         found.update((kind,) if kind in KINDS else REQUEST_KINDS)
     kinds = tuple(kind for kind in KINDS if kind in found)
     return kinds, sorted({RESPONSE if kind == RESPONSE else REQUEST for kind in kinds})
+
+
+def _foreign(before: Version, after: Version) -> bool:
+    """Whether builds for one version may end a gateway of the other. So taken where nothing is known."""
+    return not (known(before) and known(after)) or go_group(before) != go_group(after)
+
+
+def _failures(version: Version, kinds: Iterable[str], foreign: bool) -> Tuple[Failure, ...]:
+    return tuple(row for row in failures(version, kinds) if foreign or row.situation != FOREIGN)
 
 
 def _together(
@@ -324,7 +334,7 @@ def _path_rules(row: PublishedPath, before: Version, after: Version) -> List[Rul
                 rule_for(after).source,
             )
         )
-    if known(before) and known(after) and go_group(before) != go_group(after):
+    if known(before) and known(after) and _foreign(before, after):
         rules.append(
             Rule(
                 f"{before} and {after} are of different Go generations ({go_group(before)} and {go_group(after)}): "
