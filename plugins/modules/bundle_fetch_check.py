@@ -41,6 +41,8 @@ options:
         is downloaded once for all of them.
       - Every file that a version would open is loaded with its C(plugin load) command, which came with 5.0.0;
         several files are also loaded two by two, since they are going to share a process.
+      - A program from before 5.0.0 runs as a gateway for a moment instead, on a port of the loopback, without Redis or
+        control plane and with no file of the gateway in service, and is judged by what it says about each function.
       - Cannot be used with O(container).
     type: list
     elements: dict
@@ -58,7 +60,7 @@ options:
         type: dict
         default: {}
       timeout:
-        description: Seconds that each load may take.
+        description: Seconds that each load may take, before 5.0.0 that of all plugins together.
         type: float
         default: 60
   sha256:
@@ -124,7 +126,7 @@ loaded:
       description: The version that loaded it.
       type: str
     file:
-      description: The file, or the two files with a comma between them.
+      description: The file, or with commas between them those that were loaded into one process.
       type: str
     symbol:
       description: The function that was looked up.

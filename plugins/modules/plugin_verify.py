@@ -14,9 +14,13 @@ author:
   - tyk.upgrade contributors (@tyk-upgrade)
 description:
   - Runs C(tyk plugin load) of the gateway image for every file and function, each in a container without network that
-    is thrown away. Possible with gateways since 5.0.0.
-  - Fails if one does not load, naming the package that differs, the function that is missing, or that the gateway's
-    process died.
+    is thrown away. If all of them load, each two files of a check are loaded into one process, since a gateway is going
+    to hold them all.
+  - Gateways before 5.0.0 have no such command. There all functions are hooked into APIs of one throw-away gateway
+    instead, in a container without network, Redis or control plane, which is judged by what it says about each of them.
+    What fails there is tried alone, too. A plugin is opened, but no request is made, so none of its functions is called.
+  - Fails if one does not load, naming the package that differs, the function that is missing, the other plugin that it
+    cannot share a process with, or that the gateway's process died.
   - That a plugin loads does not prove what it does; a probe against a running gateway does.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
@@ -34,8 +38,14 @@ options:
         description: The full reference of the gateway image. It is pulled if the engine does not have it.
         type: str
         required: true
+      version:
+        description:
+          - The version of the gateway.
+          - If not set, it is read from the label C(org.opencontainers.image.version) of the image, or from its tag. If
+            neither tells, the image is asked for its command to load plugins first.
+        type: str
       files:
-        description: The plugins.
+        description: The plugins of one gateway.
         type: list
         elements: dict
         required: true
@@ -51,7 +61,7 @@ options:
             required: true
   timeout:
     description:
-      - Seconds that loading one plugin may take.
+      - Seconds that loading one plugin may take, or a throw-away gateway to load all of them.
     type: float
     default: 60
   parallel:
@@ -84,10 +94,13 @@ results:
       description: The gateway image.
       type: str
     file:
-      description: The plugin.
+      description: The plugin, or with commas between them those that were loaded into one process.
       type: str
     symbol:
       description: The function.
+      type: str
+    means:
+      description: How it was tried, V(plugin load) or V(throw-away gateway).
       type: str
     ok:
       description: Whether it was loaded and the function was found.
@@ -108,77 +121,137 @@ findings:
   elements: dict
 """
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import finding_of, load_once
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
+    Engine,
+    Image,
+    split_reference,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
+    Loaded,
+    findings_of,
+    load_once,
+    without_symbol,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_in_image
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
     error,
     has_errors,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 
-Job = Tuple[str, str, str]
+COMMAND, GATEWAY = "plugin load", "throw-away gateway"
+VERSION_LABEL = "org.opencontainers.image.version"
 
 
-def jobs_from(params: Dict[str, Any]) -> List[Job]:
-    return [
-        (check["image"], file["path"], symbol)
-        for check in params["checks"]
-        for file in check["files"]
-        for symbol in file["symbols"]
-    ]
+class Verifier:
+    """Loads plugins in images, several at a time."""
+
+    def __init__(self, params: Dict[str, Any]) -> None:
+        self.timeout = params["timeout"]
+        self.connect: Callable[[], Engine] = lambda: Engine(params["docker_host"], params["engine_timeout"])
+        self.parallel = max(1, params["parallel"])
+
+    def check(self, image: str, version: Optional[Version], hooks: Sequence[Hook]) -> Tuple[str, List[Loaded]]:
+        """By which means the functions were tried, and what came of it."""
+        if version is not None and not can_plugin_load(version):
+            return GATEWAY, self.in_gateway(image, hooks)
+        loaded = self.each([((hook.file,), hook.symbol) for hook in hooks], image)
+        if version is None and any(one.verdict.code == "driver-unsupported" for one in loaded):
+            return GATEWAY, self.in_gateway(image, hooks)
+        if all(one.verdict.ok for one in loaded):
+            symbols = {hook.file: hook.symbol for hook in reversed(hooks)}
+            pairs = itertools.combinations(dict.fromkeys(hook.file for hook in hooks), 2)
+            loaded += map(without_symbol, self.each([(pair, symbols[pair[0]]) for pair in pairs], image))
+        return COMMAND, loaded
+
+    def in_gateway(self, image: str, hooks: Sequence[Hook]) -> List[Loaded]:
+        engine = self.connect()
+        try:
+            return prove_in_image(engine, image, hooks, self.timeout)
+        finally:
+            engine.api.close()
+
+    def each(self, jobs: Sequence[Tuple[Tuple[str, ...], str]], image: str) -> List[Loaded]:
+        def load(job: Tuple[Tuple[str, ...], str]) -> Loaded:
+            engine = self.connect()
+            try:
+                return load_once(engine, image, job[0], job[1], self.timeout)
+            finally:
+                engine.api.close()
+
+        with ThreadPoolExecutor(max_workers=self.parallel) as pool:
+            return list(pool.map(load, jobs))
 
 
-def findings_from(loaded: List[Dict[str, Any]]) -> List[Finding]:
-    """One finding for each file and cause: a file that does not load fails for every function in the same words."""
-    first = {
-        (one["image"], one["file"], one["verdict"].message): one for one in reversed(loaded) if not one["verdict"].ok
-    }
-    return [finding_of(one["image"], one["file"], one["symbol"], one["verdict"]) for one in reversed(first.values())]
+def hooks_of(check: Dict[str, Any]) -> List[Hook]:
+    return [Hook(file["path"], symbol) for file in check["files"] for symbol in file["symbols"]]
+
+
+def version_of(given: Optional[str], image: Image) -> Optional[Version]:
+    """The version of a gateway image, None if nothing tells. Raises DomainError for a given one that is none."""
+    if given:
+        try:
+            return Version.parse(given)
+        except ValueError as problem:
+            raise DomainError(
+                error(
+                    "setting-invalid", image.reference, f"version of a check cannot be used: {problem}", "Correct it."
+                )
+            ) from problem
+    for text in (image.labels.get(VERSION_LABEL, ""), split_reference(image.reference)[1]):
+        try:
+            return Version.parse(text)
+        except ValueError:
+            continue
+    return None
 
 
 def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params = module.params
-    jobs = jobs_from(params)
-    for path in sorted({path for _unused, path, _symbol in jobs if not os.path.isfile(path)}):
+    checks = params["checks"]
+    paths = {file["path"] for check in checks for file in check["files"] if file["symbols"]}
+    for path in sorted(path for path in paths if not os.path.isfile(path)):
         raise DomainError(
             error("setting-invalid", path, f"The plugin {path} to be loaded does not exist.", "Check the path.")
         )
-    for image in sorted({image for image, _path, _symbol in jobs}):
-        engine.ensure_image(image, "missing")
-
-    def load(job: Job) -> Dict[str, Any]:
-        connection = Engine(params["docker_host"], params["engine_timeout"])
-        try:
-            return load_once(connection, *job, params["timeout"])
-        finally:
-            connection.api.close()
-
-    with ThreadPoolExecutor(max_workers=max(1, params["parallel"])) as pool:
-        loaded = list(pool.map(load, jobs))
-    findings = findings_from(loaded)
-    results = [
-        {
-            "image": one["image"],
-            "file": one["file"],
-            "symbol": one["symbol"],
-            "ok": one["verdict"].ok,
-            "rc": one["rc"],
-            "message": one["verdict"].message,
-            "package": one["verdict"].package,
-        }
-        for one in loaded
-    ]
+    images = {name: engine.ensure_image(name, "missing")[0] for name in sorted({check["image"] for check in checks})}
+    versions = [version_of(check["version"], images[check["image"]]) for check in checks]
+    verifier = Verifier(params)
+    results: List[Dict[str, Any]] = []
+    findings: List[Finding] = []
+    for check, version in zip(checks, versions):
+        hooks = hooks_of(check)
+        if hooks:
+            means, loaded = verifier.check(check["image"], version, hooks)
+            results += [result_from(check["image"], means, one) for one in loaded]
+            findings += findings_of(check["image"], loaded)
     if has_errors(findings):
         fail_with(module, findings, results=results)
     return {"changed": False, "results": results, "findings": []}
+
+
+def result_from(image: str, means: str, loaded: Loaded) -> Dict[str, Any]:
+    return {
+        "image": image,
+        "file": ",".join(loaded.files),
+        "symbol": loaded.symbol,
+        "means": means,
+        "ok": loaded.verdict.ok,
+        "rc": loaded.code,
+        "message": loaded.verdict.message,
+        "package": loaded.verdict.package,
+    }
 
 
 def main() -> None:
@@ -190,6 +263,7 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "image": {"type": "str", "required": True},
+                    "version": {"type": "str"},
                     "files": {
                         "type": "list",
                         "elements": "dict",

@@ -5,7 +5,8 @@
 
 A gateway from a Linux package has no image to try a plugin in. Its program is there, though, with the very libraries of
 the host. Each file and symbol gets a process of its own: a plugin of another Go generation kills the process that opens
-it, and that must not be the gateway.
+it, and that must not be the gateway. Before 5.0.0 the program has no command for it, so it runs as a gateway for a moment,
+with settings and ports of its own.
 """
 
 from __future__ import annotations
@@ -23,10 +24,17 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Verdict, finding_of, judge
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
+    Loaded,
+    Verdict,
+    findings_of,
+    judge,
+    without_symbol,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_with_binary
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, info
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 
 MAX_UNPACKED = 1 << 30
@@ -51,24 +59,16 @@ class Loader:
         return f"{self.binary} ({self.version})"
 
 
-@dataclass(frozen=True)
-class Load:
-    """What came of loading files together and looking up a symbol. code: None for a process that did not end."""
-
-    files: Tuple[str, ...]
-    symbol: str
-    code: Optional[int]
-    verdict: Verdict
-
-    def to_dict(self) -> Dict[str, Any]:
-        return {
-            "file": ",".join(self.files),
-            "symbol": self.symbol,
-            "rc": self.code,
-            "ok": self.verdict.ok,
-            "message": self.verdict.message,
-            "package": self.verdict.package,
-        }
+def to_dict(loaded: Loaded) -> Dict[str, Any]:
+    """As the module returns it."""
+    return {
+        "file": ",".join(os.path.basename(file) for file in loaded.files),
+        "symbol": loaded.symbol,
+        "rc": loaded.code,
+        "ok": loaded.verdict.ok,
+        "message": loaded.verdict.message,
+        "package": loaded.verdict.package,
+    }
 
 
 def architecture() -> str:
@@ -88,16 +88,6 @@ def try_bundle(path: str, subject: str, loader: Loader) -> Tuple[List[Dict[str, 
     wanted, missing = files_for(opened.manifest, [str(one["name"]) for one in opened.files], subject, loader.version)
     if missing:
         return [], missing
-    if not can_plugin_load(loader.version):
-        return [], [
-            info(
-                "driver-unsupported",
-                subject,
-                f"A gateway {loader.version} has no command to load a plugin (it came with 5.0.0), so {subject} was not "
-                f"tried.",
-                "Nothing needs to be done; the plugin's effect is proven by requests.",
-            )
-        ]
     if not os.access(loader.binary, os.X_OK):
         return [], [
             error(
@@ -108,18 +98,22 @@ def try_bundle(path: str, subject: str, loader: Loader) -> Tuple[List[Dict[str, 
             )
         ]
     with unpacked(path, sorted({name for name, _symbol in wanted})) as folder:
-        loaded = [load(folder, (name,), symbol, loader) for name, symbol in wanted]
-        if all(one.verdict.ok for one in loaded):
-            loaded.extend(load_together(folder, wanted, loader))
-    return [one.to_dict() for one in loaded], findings_from(loaded, loader)
+        loaded = load_all(folder, wanted, loader)
+    return [to_dict(one) for one in loaded], findings_of(loader.name, loaded)
 
 
-def findings_from(loaded: Sequence[Load], loader: Loader) -> List[Finding]:
-    """One finding for each file and cause: a file that does not load fails for every function in the same words."""
-    first = {(one.files, one.verdict.message): one for one in reversed(loaded) if not one.verdict.ok}
-    return [
-        finding_of(loader.name, " with ".join(one.files), one.symbol, one.verdict) for one in reversed(first.values())
-    ]
+def load_all(folder: str, wanted: Sequence[Tuple[str, str]], loader: Loader) -> List[Loaded]:
+    """Load each file, and then all that are going to share a process; by a gateway of its own before 5.0.0."""
+    if not can_plugin_load(loader.version):
+        hooks = [Hook(os.path.join(folder, name), symbol) for name, symbol in wanted]
+        try:
+            return prove_with_binary(loader.binary, hooks, folder, loader.timeout, loader.environment)
+        except OSError as problem:
+            return [Loaded((hooks[0].file,), hooks[0].symbol, None, not_started(problem))]
+    loaded = [load(folder, (name,), symbol, loader) for name, symbol in wanted]
+    if all(one.verdict.ok for one in loaded):
+        loaded.extend(load_together(folder, wanted, loader))
+    return loaded
 
 
 def files_for(
@@ -146,18 +140,15 @@ def files_for(
     return list(wanted), missing
 
 
-def load_together(folder: str, wanted: Sequence[Tuple[str, str]], loader: Loader) -> List[Load]:
+def load_together(folder: str, wanted: Sequence[Tuple[str, str]], loader: Loader) -> List[Loaded]:
     """Load each two files into one process: they may share a plugin path, or need two versions of a package."""
     symbols: Dict[str, str] = {}
     for name, symbol in wanted:
         symbols.setdefault(name, symbol)
-    together = []
-    for first, second in itertools.combinations(symbols, 2):
-        tried = load(folder, (first, second), symbols[first], loader)
-        if tried.verdict.code == "plugin-symbol-missing":  # only the first has to have it; both were opened
-            tried = Load(tried.files, tried.symbol, tried.code, Verdict(True))
-        together.append(tried)
-    return together
+    return [
+        without_symbol(load(folder, (first, second), symbols[first], loader))
+        for first, second in itertools.combinations(symbols, 2)
+    ]
 
 
 @contextmanager
@@ -175,7 +166,7 @@ def unpacked(path: str, names: List[str]) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def load(folder: str, files: Tuple[str, ...], symbol: str, loader: Loader) -> Load:
+def load(folder: str, files: Tuple[str, ...], symbol: str, loader: Loader) -> Loaded:
     """Load files of the folder in a process of its own and look one symbol up."""
     paths = ",".join(os.path.join(folder, name) for name in files)
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": folder, **loader.environment}
@@ -191,9 +182,7 @@ def load(folder: str, files: Tuple[str, ...], symbol: str, loader: Loader) -> Lo
                 start_new_session=True,
             )
         except OSError as problem:
-            message = f"it cannot be started: {problem.strerror}"
-            remedy = "Stage the target's package for this host's architecture, or correct the path of the program."
-            return Load(files, symbol, None, Verdict(False, "plugin-mismatch", message, "", remedy))
+            return Loaded(files, symbol, None, not_started(problem))
         try:
             code: Optional[int] = process.wait(timeout=loader.timeout)
         except subprocess.TimeoutExpired:
@@ -205,4 +194,11 @@ def load(folder: str, files: Tuple[str, ...], symbol: str, loader: Loader) -> Lo
         said = output.read(MAX_OUTPUT).decode("utf-8", "replace")
     if code is not None and code < 0:  # the shell's way to say which signal ended it, as the judgement has it
         code = 128 - code
-    return Load(files, symbol, code, judge(code, said.replace(f"{folder}/", "")))
+    return Loaded(files, symbol, code, judge(code, said.replace(f"{folder}/", "")))
+
+
+def not_started(problem: OSError) -> Verdict:
+    """The verdict about a program that the system does not run."""
+    message = f"it cannot be started: {problem.strerror}"
+    remedy = "Stage the target's package for this host's architecture, or correct the path of the program."
+    return Verdict(False, "plugin-mismatch", message, "", remedy)

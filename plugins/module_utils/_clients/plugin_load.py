@@ -8,13 +8,16 @@ Each file and symbol gets a process of its own: a plugin of another Go generatio
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import tarfile
+import tempfile
 import uuid
-from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from dataclasses import dataclass, replace
+from typing import IO, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, tar_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parents_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
 
 FOLDER = "tyk-upgrade-verify"
@@ -51,6 +54,16 @@ class Verdict:
     message: str = ""
     package: str = ""
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of a symbol; of several files where they were loaded into one process. code: None if it did not end."""
+
+    files: Tuple[str, ...]
+    symbol: str
+    code: Optional[int]
+    verdict: Verdict
 
 
 def judge(exit_code: Optional[int], output: str) -> Verdict:
@@ -136,34 +149,77 @@ def _last(output: str) -> str:
     return "\n".join(lines[-LINES_SHOWN:])
 
 
-def load_once(engine: Engine, image: str, path: str, symbol: str, timeout: float) -> Dict[str, Any]:
-    """Load one file in a fresh container without network and look one symbol up; what came of it."""
-    name = os.path.basename(path)
-    with open(path, "rb") as source:
-        archive = tar_of([(f"{FOLDER}/{name}", source.read(), 0o644)])
+def load_once(engine: Engine, image: str, paths: Sequence[str], symbol: str, timeout: float) -> Loaded:
+    """Load files into one process of a fresh container without network, and look one symbol up in each.
+
+    Each file lies in a folder of its own: plugins of different bundles may have one name.
+    """
+    inside = [f"/{FOLDER}/{number}/{os.path.basename(path)}" for number, path in enumerate(paths)]
     body = {
         "Image": image,
-        "Cmd": ["plugin", "load", "-f", f"/{FOLDER}/{name}", "-s", symbol],
+        "Cmd": ["plugin", "load", "-f", ",".join(inside), "-s", symbol],
         "Labels": {LABEL_VERIFY: "1"},
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {"NetworkMode": "none", "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}},
     }
     container = engine.create(body, f"tyk-upgrade-verify-{uuid.uuid4().hex[:12]}")
     try:
-        engine.put(container, "/", archive, name)
+        with tempfile.TemporaryFile() as archive, engine.patience(timeout):
+            write_tar(archive, {}, dict(zip(inside, paths)))
+            engine.put(container, "/", archive, paths[0])
         engine.start(container, image)
         code = engine.wait(container, timeout)
         verdict = judge(code, engine.logs(container))
     finally:
         engine.remove(container, volumes=True, force=True)
-    return {"image": image, "file": path, "symbol": symbol, "rc": code, "verdict": verdict}
+    return Loaded(tuple(paths), symbol, code, verdict)
 
 
-def finding_of(image: str, path: str, symbol: str, verdict: Verdict) -> Finding:
-    """The verdict as a finding."""
+def write_tar(handle: IO[bytes], small: Mapping[str, str], files: Mapping[str, str]) -> None:
+    """Write a tar of texts and of files of this host, by their paths in the container; read it from the start then.
+
+    Plugins are large, so nothing is held in memory.
+    """
+    with tarfile.open(fileobj=handle, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        names = [name.lstrip("/") for name in (*small, *files)]
+        for parent in dict.fromkeys(parent for name in names for parent in parents_of(name)):
+            folder = tarfile.TarInfo(parent)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(folder)
+        for name, text in small.items():
+            content = text.encode("utf-8")
+            archive.addfile(_member(name, len(content)), io.BytesIO(content))
+        for name, path in files.items():
+            with open(path, "rb") as source:
+                archive.addfile(_member(name, os.fstat(source.fileno()).st_size), source)
+    handle.seek(0)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name.lstrip("/"))
+    member.size, member.mode = size, 0o644
+    return member
+
+
+def without_symbol(loaded: Loaded) -> Loaded:
+    """For files that were loaded together: only the first has to have the symbol, and all were opened to look for it."""
+    if loaded.verdict.code != "plugin-symbol-missing":
+        return loaded
+    return replace(loaded, verdict=Verdict(True, message="loaded into one process"))
+
+
+def finding_of(gateway: str, loaded: Loaded) -> Finding:
+    """The verdict as a finding. gateway: the image, or the program."""
+    names = " with ".join(os.path.basename(path) for path in loaded.files)
     return error(
-        verdict.code,
-        f"{os.path.basename(path)} in {image}",
-        f"{os.path.basename(path)} ({symbol}) cannot be loaded by {image}: {verdict.message}.",
-        verdict.remedy,
+        loaded.verdict.code,
+        f"{names} in {gateway}",
+        f"{names} ({loaded.symbol}) cannot be loaded by {gateway}: {loaded.verdict.message}.",
+        loaded.verdict.remedy,
     )
+
+
+def findings_of(gateway: str, loaded: Sequence[Loaded]) -> List[Finding]:
+    """One finding for each file and cause: a file that does not load fails for every function in the same words."""
+    first = {(one.files, one.verdict.message): one for one in reversed(loaded) if not one.verdict.ok}
+    return [finding_of(gateway, one) for one in reversed(list(first.values()))]

@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import host_plugins
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Member, build
+from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, Request
 
@@ -58,7 +59,7 @@ def hook(stem: str, name: str, **more: Any) -> Dict[str, Any]:
 def bundle(files: Dict[str, str], pre: List[Dict[str, Any]], **middleware: Any) -> bytes:
     handle = io.BytesIO()
     manifest = {"file_list": list(files), "custom_middleware": {"driver": "goplugin", "pre": pre, **middleware}}
-    build(handle, manifest, [Member(name, content=text.encode()) for name, text in files.items()])
+    build(handle, manifest, [Member(name, content=f"\x7fELF {text}".encode()) for name, text in files.items()])
     return handle.getvalue()
 
 
@@ -199,9 +200,27 @@ def test_a_disabled_hook_needs_no_file(store: Store) -> None:
     assert result["findings"] == [] and [one["symbol"] for one in result["loaded"]] == ["One"], result
 
 
-def test_a_gateway_that_cannot_tell(store: Store) -> None:
-    result = store.load(bundle({named("A", "4.3.2"): "One"}, [hook("A", "One")]), version="4.3.2")
-    assert said(result) == [("info", "driver-unsupported")] and result["loaded"] == [] and store.asked() == []
+def test_a_gateway_without_the_command_runs_for_a_moment(store: Store) -> None:
+    old_gateway.write(store.program, store.log)
+    files = {named("A", "4.3.2"): "One", named("B", "4.3.2"): "response:Two", named("A", "5.3.0"): "GENERATION"}
+    content = bundle(files, [hook("A", "One")], response=[hook("B", "Two")])
+    result = store.load(content, version="4.3.2", environment={"NEEDED": "a-value"})
+    assert result["findings"] == [], result
+    assert [(one["file"], one["symbol"], one["ok"]) for one in result["loaded"]] == [
+        (named("A", "4.3.2"), "One", True),
+        (named("B", "4.3.2"), "Two", True),
+    ]
+    ((arguments, environment),) = [json.loads(line) for line in store.log.read_text().splitlines()]
+    assert arguments[0].startswith(f"--conf={host_plugins.STATE_FOLDER}/") and environment["NEEDED"] == "a-value"
+
+
+def test_two_plugins_of_one_path_before_the_command_came(store: Store) -> None:
+    old_gateway.write(store.program, store.log)
+    files = {"A.so": "One SAME_PATH", "B.so": "Two SAME_PATH"}
+    result = store.load(bundle(files, [hook("A", "One"), hook("B", "Two")]), version="4.0.16")
+    assert said(result) == [("error", "plugin-path-shared")], result
+    assert "A.so with B.so" in result["findings"][0]["message"]
+    assert [(one["file"], one["ok"]) for one in result["loaded"]] == [("A.so", True), ("B.so", True), ("A.so,B.so", False)]
 
 
 def test_other_drivers_are_not_loaded(store: Store) -> None:
@@ -228,8 +247,10 @@ def test_a_program_that_cannot_be_started(store: Store, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.write_bytes(b"\x7fELF" + b"\0" * 60)
     foreign.chmod(0o755)
-    result = store.load(content, binary=str(foreign))
-    assert said(result) == [("error", "plugin-mismatch")] and "cannot be started" in result["findings"][0]["message"]
+    for version, binary in ((VERSION, content), ("4.0.16", bundle({"A.so": "One"}, [hook("A", "One")]))):
+        result = store.load(binary, binary=str(foreign), version=version)
+        assert said(result) == [("error", "plugin-mismatch")], result
+        assert "cannot be started" in result["findings"][0]["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A program that loads APIs from files as a gateway before 5.0.0 does, for "plugins" that hold words.
+
+A file exports the functions it names: `One` for a request, `response:Two` for a response, `value:Three` for neither.
+It answers in the words of real gateways, which test_throwaway_gateway.py holds as they were printed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PROGRAM = '''#!{python}
+import glob, json, os, signal, socket, sys, time
+
+def say(level, text, **more):
+    fields = "".join(f' {{key}}="{{value}}"' for key, value in more.items())
+    print(f'time="Nov 23 22:00:00" level={{level}} msg="{{text}}"{{fields}}', file=sys.stderr, flush=True)
+
+with open("{log}", "a") as asked:
+    print(json.dumps([sys.argv[1:], dict(os.environ)]), file=asked)
+if not sys.argv[1].startswith("--conf="):
+    sys.exit(f"tyk: error: unexpected {{sys.argv[1]}}, try --help")
+with open(sys.argv[1][len("--conf="):]) as handle:
+    conf = json.load(handle)
+listener = socket.socket()
+try:
+    if "{busy}" and not os.path.exists("{log}.busy"):
+        open("{log}.busy", "w").close()
+        raise OSError("listen tcp 127.0.0.1:1: bind: address already in use")
+    listener.bind((conf["listen_address"], conf["listen_port"]))
+except OSError as problem:
+    say("fatal", "Can't start listener", error=problem)
+    sys.exit(1)
+opened, kinds = [], ("TykResponseHandler", "http.HandlerFunc")
+
+def load(hook, kind):
+    words = open(hook["path"]).read().split()
+    where = dict(mwPath=hook["path"], mwSymbolName=hook["name"])
+    def refuse(text):
+        say("error", "Could not load Go-plugin", error=text, **where)
+    if "GENERATION" in words:
+        print("fatal error: runtime: no plugin module data", file=sys.stderr)
+        sys.exit(2)
+    if "EXIT" in words:
+        sys.exit(0)
+    if "SIGNAL" in words:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "HANG" in words:
+        time.sleep(60)
+    if "MISMATCH" in words:
+        return refuse(f'plugin.Open("{{hook["path"][:-3]}}"): plugin was built with a different version of package github.com/sirupsen/logrus')
+    if "SAME_PATH" in words and any(path != hook["path"] for path in opened):
+        return refuse(f'plugin.Open("{{hook["path"][:-3]}}"): plugin already loaded')
+    if "SAME_PATH" in words:
+        opened.append(hook["path"])
+    if "OTHER_GENERATION" in words and len(glob.glob(conf["app_path"] + "/*.json")) > 1:
+        print("fatal error: unexpected signal during runtime execution", file=sys.stderr)
+        sys.exit(2)
+    for place, (prefix, wanted) in enumerate((("response:", "TykResponseHandler"), ("", "http.HandlerFunc"))):
+        if prefix + hook["name"] in words:
+            if wanted != kind:
+                refuse("could not cast function symbol to " + kind)
+            elif prefix:
+                say("info", "Loaded Go response plugin: " + hook["name"], **where)
+            return
+    if "value:" + hook["name"] in words:
+        return refuse("could not cast function symbol to " + kind)
+    refuse(f"plugin: symbol {{hook['name']}} not found in plugin plugin_x")
+
+apis = [json.load(open(path)) for path in glob.glob(conf["app_path"] + "/*.json")]
+for api in sorted(apis, key=lambda one: -len(one["proxy"]["listen_path"])):
+    load(api["custom_middleware"]["response"][0], "TykResponseHandler")
+    load(api["custom_middleware"]["pre"][0], "http.HandlerFunc")
+say("info", "API reload complete", prefix="main")
+time.sleep(60)
+'''
+
+
+def write(program: Path, log: Path, busy: bool = False) -> None:
+    """busy: the port that it is given is taken when it is started for the first time."""
+    program.write_text(PROGRAM.format(python=sys.executable, log=log, busy="yes" if busy else ""))
+    program.chmod(0o755)

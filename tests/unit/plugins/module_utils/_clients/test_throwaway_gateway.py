@@ -1,0 +1,173 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plugins tried in gateways that have no command for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+import pytest
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import throwaway_gateway
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Loaded
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_with_binary
+from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
+
+
+class Old:
+    """A gateway's program, and plugins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log, self.program = folder, folder / "asked", folder / "tyk"
+        old_gateway.write(self.program, self.log)
+
+    def prove(self, plugins: Dict[str, str], symbols: Sequence[Tuple[str, str]], timeout: float = 20) -> List[Loaded]:
+        for name, words in plugins.items():
+            (self.folder / name).write_text(words)
+        work = self.folder / "work"
+        work.mkdir(exist_ok=True)
+        hooks = [Hook(str(self.folder / name), symbol) for name, symbol in symbols]
+        tried = prove_with_binary(str(self.program), hooks, str(work), timeout, {"NEEDED": "a-value"})
+        assert list(work.iterdir()) == []
+        return tried
+
+    def asked(self) -> List[Any]:
+        """Arguments and environment of each start."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Old:
+    return Old(tmp_path)
+
+
+def seen(tried: Sequence[Loaded]) -> List[Tuple[str, str, str]]:
+    """Files, symbol and code of each verdict; "" for a good one."""
+    return [
+        (",".join(os.path.basename(file) for file in one.files), one.symbol, "" if one.verdict.ok else one.verdict.code)
+        for one in tried
+    ]
+
+
+def test_all_functions_of_all_plugins_are_tried_in_one_gateway(old: Old) -> None:
+    plugins = {"a.so": "One response:Two", "b.so": "Three"}
+    tried = old.prove(plugins, [("a.so", "One"), ("a.so", "Two"), ("b.so", "Three")])
+    assert seen(tried) == [("a.so", "One", ""), ("a.so", "Two", ""), ("b.so", "Three", "")]
+    assert [one.verdict.message.rsplit(" as ", 1)[1] for one in tried] == [
+        "a request hook",
+        "a response hook",
+        "a request hook",
+    ]
+    assert len(old.asked()) == 1
+
+
+def test_the_gateway_speaks_to_nobody(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TYK_GW_STORAGE_HOST", "redis.example.com")
+    monkeypatch.setenv("SECRET_OF_THE_MODULE", "x")
+    old.prove({"a.so": "One"}, [("a.so", "One")])
+    ((arguments, environment),) = old.asked()
+    folder = str(old.folder / "work")
+    assert arguments[0].startswith(f"--conf={folder}/") and "SECRET_OF_THE_MODULE" not in environment
+    assert environment["NEEDED"] == "a-value" and environment["TYK_GW_STORAGE_HOST"] == "127.0.0.1"
+    assert environment["TYK_GW_LISTENADDRESS"] == "127.0.0.1" and environment["TYK_LOGLEVEL"] == "info"
+    for name in ("PIDFILELOCATION", "APPPATH", "MIDDLEWAREPATH", "TEMPLATEPATH", "POLICIES_POLICYRECORDNAME"):
+        assert environment[f"TYK_GW_{name}"].startswith(folder), name
+    for name in ("SLAVEOPTIONS_USERPC", "USEDBAPPCONFIGS", "ENABLEANALYTICS", "ENABLEBUNDLEDOWNLOADER"):
+        assert environment[f"TYK_GW_{name}"] == "false", name
+
+
+@pytest.mark.parametrize(
+    "words, code, package, text",
+    [
+        (
+            "One MISMATCH",
+            "plugin-mismatch",
+            "github.com/sirupsen/logrus",
+            "different version of package github.com/sirupsen/logrus",
+        ),
+        ("One GENERATION", "plugin-crash", "", "no plugin module data"),
+        ("One SIGNAL", "plugin-crash", "", "exit code 139"),
+        ("One EXIT", "plugin-crash", "", "ended by itself"),
+        ("One HANG", "plugin-crash", "", "did not get ready in time"),
+        ("Other", "plugin-symbol-missing", "", "symbol One not found"),
+        ("value:One", "plugin-symbol-missing", "", "not of a type that a gateway calls"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_beside_one_that_can(
+    old: Old, words: str, code: str, package: str, text: str
+) -> None:
+    tried = old.prove({"a.so": words, "b.so": "Two"}, [("a.so", "One"), ("b.so", "Two")], timeout=1)
+    assert seen(tried) == [("a.so", "One", code), ("b.so", "Two", "")]
+    assert tried[0].verdict.package == package and text in tried[0].verdict.message
+    assert str(old.folder) not in tried[0].verdict.message
+
+
+def test_two_plugins_of_one_path(old: Old) -> None:
+    plugins = {"a.so": "One SAME_PATH", "b.so": "Two SAME_PATH", "c.so": "Three"}
+    tried = old.prove(plugins, [("a.so", "One"), ("b.so", "Two"), ("c.so", "Three")])
+    assert seen(tried) == [
+        ("a.so", "One", ""),
+        ("b.so", "Two", ""),
+        ("c.so", "Three", ""),
+        ("a.so,b.so", "Two", "plugin-path-shared"),
+    ]
+
+
+def test_a_clash_is_found_beside_a_plugin_that_ends_the_process(old: Old) -> None:
+    plugins = {"a.so": "One GENERATION", "b.so": "Two SAME_PATH", "c.so": "Three SAME_PATH"}
+    tried = old.prove(plugins, [("a.so", "One"), ("b.so", "Two"), ("c.so", "Three")])
+    assert seen(tried) == [
+        ("a.so", "One", "plugin-crash"),
+        ("b.so", "Two", ""),
+        ("c.so", "Three", ""),
+        ("b.so,c.so", "Three", "plugin-path-shared"),
+    ]
+
+
+def test_plugins_that_only_end_the_process_together(old: Old) -> None:
+    tried = old.prove({"a.so": "One", "b.so": "Two OTHER_GENERATION"}, [("a.so", "One"), ("b.so", "Two")])
+    assert seen(tried) == [("a.so", "One", ""), ("b.so", "Two", ""), ("a.so,b.so", "Two", "plugin-crash")]
+    assert tried[-1].code == 2
+
+
+def test_a_port_that_is_taken_meanwhile_is_no_fault_of_the_plugin(old: Old) -> None:
+    old_gateway.write(old.program, old.log, busy=True)
+    assert seen(old.prove({"a.so": "One"}, [("a.so", "One")])) == [("a.so", "One", "")]
+    ports = [environment["TYK_GW_LISTENPORT"] for _arguments, environment in old.asked()]
+    assert len(ports) == 2
+
+
+def test_a_program_that_is_no_gateway_proves_nothing(old: Old) -> None:
+    old.program.write_text("#!/bin/sh\necho all is well, API reload complete\nsleep 60\n")
+    tried = old.prove({"a.so": "One"}, [("a.so", "One")])
+    assert seen(tried) == [("a.so", "One", "plugin-mismatch")]
+    assert "said nothing about it" in tried[0].verdict.message
+
+
+def test_what_a_plugin_starts_ends_with_the_gateway(old: Old) -> None:
+    mark = old.folder / "alive"
+    old.program.write_text(f"#!/bin/sh\n(sleep 1; touch {mark}) &\necho API reload complete\nwait\n")
+    old.prove({"a.so": "One"}, [("a.so", "One")])
+    time.sleep(1.2)
+    assert not mark.exists()
+
+
+def test_a_program_that_cannot_be_started(old: Old) -> None:
+    old.program.unlink()
+    (old.folder / "work").mkdir()
+    with pytest.raises(OSError):
+        prove_with_binary(str(old.program), [Hook(__file__, "One")], str(old.folder / "work"), 1, {})
+
+
+def test_apis_are_loaded_in_the_order_of_the_plugins() -> None:
+    hooks = [Hook(f"{number}.so", "One") for number in range(12)]
+    files = throwaway_gateway.texts(hooks, "/t", throwaway_gateway.settings("/t", 1, 2))
+    apis = [json.loads(text) for name, text in sorted(files.items()) if name.startswith("apps/")]
+    lengths = [len(api["proxy"]["listen_path"]) for api in apis]
+    assert lengths == sorted(lengths, reverse=True) and len({api["id"] for api in apis}) == 12
+    assert [api["custom_middleware"]["pre"][0]["path"] for api in apis] == [f"/t/p{n}/plugin.so" for n in range(12)]
