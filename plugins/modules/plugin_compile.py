@@ -18,7 +18,12 @@ description:
   - A result counts only if the compiler ended well, wrote exactly one new plugin, and that plugin is built for the
     wanted machine and carries the build id in its plugin path. Two plugins for the same gateways must not share one.
   - Results are kept in O(dest) by what they depend on. If nothing changed, no container is started.
-  - Compilers that ignore the build id (5.0.2 and 5.1.0 to 5.2.3) get the source with another module path instead.
+  - The compiler gets a copy of the source that is prepared for its version; the folder itself is never changed. The
+    module is renamed to the path that the compiler would give it, with the imports of its own packages, so that builds
+    are unique also where the compiler ignores the build id (5.1.0 to 5.2.3) and no compiler has a reason to rewrite
+    string literals. Where C(go.mod) requires C(github.com/TykTechnologies/tyk), it requires the commit of the very
+    release, with the replacements of that release; a C(toolchain) line is left out.
+  - Whether there is memory and disk space for a build is checked before one is started.
 attributes:
   check_mode:
     support: full
@@ -69,6 +74,12 @@ options:
         description: The name to give the result.
         type: str
         required: true
+      strip:
+        description:
+          - Whether symbols that only debuggers read are removed, with the C(strip) of the compiler image. Gateways load
+            the result all the same, and it is about a third smaller.
+        type: bool
+        default: false
   dest:
     description:
       - Folder on the host that runs the module in which results are kept.
@@ -76,7 +87,8 @@ options:
     required: true
   parallel:
     description:
-      - How many builds run at the same time. A first build takes about 750 MiB of memory.
+      - How many builds run at the same time at most. A first build takes up to 768 MiB of memory; fewer run at the
+        same time if the engine does not have that much for each.
     type: int
     default: 2
   timeout:
@@ -86,7 +98,7 @@ options:
     default: 900
   memory:
     description:
-      - Memory limit of one build, for example V(1g). Not limited if not set.
+      - Memory limit of one build, for example V(1g); at least V(768m). Not limited if not set.
     type: str
   cache_volumes:
     description:
@@ -97,10 +109,31 @@ options:
     default: true
   env:
     description:
-      - Environment variables for the compiler, for example C(GOPROXY). They are visible in the container's definition
-        while it runs.
+      - Environment variables for the compiler, for example C(GOPRIVATE) or C(GO_TIDY). They are visible in the
+        container's definition while it runs.
     type: dict
     default: {}
+  goproxy:
+    description:
+      - Where the compiler fetches Go modules, as in C(GOPROXY); for example V(https://modules.example.com) or, to allow
+        nothing that is not in a cache, V(off).
+      - A user and password in it are masked in all output.
+    type: str
+  module_cache:
+    description:
+      - A Go module cache on the host that runs the module, for builds without a network; the folder that C(go env
+        GOMODCACHE) names, or a tar archive of it. It serves as module proxy before O(goproxy), which is V(off) then if
+        not set.
+      - Checksums are then checked against C(go.sum) only.
+    type: path
+  module_volume:
+    description:
+      - A volume of the engine that holds a filled Go module cache. It is mounted read-only.
+    type: str
+  network:
+    description:
+      - The engine's network for the compiler, for example V(none) or V(host). The engine's default if not set.
+    type: str
 seealso:
   - module: tyk.upgrade.plugin_build_info
   - module: tyk.upgrade.plugin_verify
@@ -123,6 +156,20 @@ EXAMPLES = r"""
         build_id: t0123456789ab
         file: CustomGoPlugin_v5.8.9_linux_amd64.so
     dest: /var/cache/tyk-upgrade/plugins
+
+- name: Compile without a network, from a module cache
+  tyk.upgrade.plugin_compile:
+    builds:
+      - plugin: CustomGoPlugin
+        source: "{{ playbook_dir }}/plugins/CustomGoPlugin"
+        version: 5.8.9
+        image: registry.example.com/tyk-plugin-compiler:v5.8.9
+        build_id: t0123456789ab
+        file: CustomGoPlugin_v5.8.9_linux_amd64.so
+        strip: true
+    dest: /var/cache/tyk-upgrade/plugins
+    module_cache: /srv/go-modules.tar.gz
+    network: none
 """
 
 RETURN = r"""
@@ -159,6 +206,12 @@ builds:
     size:
       description: Its size in bytes; null in check mode if it has to be built.
       type: int
+    strip:
+      description: Whether it is stripped.
+      type: bool
+    size_unstripped:
+      description: Its size in bytes before it was stripped; null if it is not.
+      type: int
     plugin_path:
       description: By which Go tells plugins apart. Empty for compilers up to 5.0.15, whose results do not say it.
       type: str
@@ -171,8 +224,12 @@ builds:
     seconds:
       description: How long it took.
       type: float
+    output:
+      description: What the compiler printed, its last 64 KiB in lines; empty if nothing was compiled.
+      type: list
+      elements: str
 findings:
-  description: What is wrong.
+  description: What is wrong, or worth knowing.
   returned: always
   type: list
   elements: dict
@@ -190,7 +247,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler impo
     shared_paths,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parse_bytes
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import has_errors
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import url_secrets
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import has_errors, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 
@@ -216,11 +274,19 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
         memory=parse_bytes(params["memory"]) if params["memory"] else 0,
         cache_volumes=params["cache_volumes"],
         env={str(name): str(value) for name, value in params["env"].items()},
+        goproxy=params["goproxy"] or "",
+        module_cache=params["module_cache"] or "",
+        module_volume=params["module_volume"] or "",
+        network=params["network"] or "",
     )
+    for setting in (options.goproxy, *options.env.values()):
+        module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
     compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode)
     results = compiler.all(builds, params["parallel"])
     findings = [finding for result in results for finding in result.findings] + shared_paths(results)
-    answer = {"changed": any(not one.cached and not one.findings for one in results), "builds": dicts(results)}
+    findings += [*compiler.room.findings, *compiler.room.at_once(min(params["parallel"], len(builds)))]
+    built = any(not one.cached and not has_errors(one.findings) for one in results)
+    answer = {"changed": built, "builds": dicts(results)}
     if has_errors(findings):
         fail_with(module, findings, **answer)
     return {
@@ -229,7 +295,7 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
             "before": "".join(f"{one.path}\n" for one in results if one.cached),
             "after": "".join(f"{one.path or one.build.file}\n" for one in results),
         },
-        "findings": [],
+        "findings": to_dicts(findings),
     }
 
 
@@ -253,6 +319,7 @@ def main() -> None:
                     "goarch": {"type": "str", "default": "amd64"},
                     "build_id": {"type": "str", "required": True},
                     "file": {"type": "str", "required": True},
+                    "strip": {"type": "bool", "default": False},
                 },
             },
             "dest": {"type": "path", "required": True},
@@ -261,6 +328,10 @@ def main() -> None:
             "memory": {"type": "str"},
             "cache_volumes": {"type": "bool", "default": True},
             "env": {"type": "dict", "default": {}},
+            "goproxy": {"type": "str"},
+            "module_cache": {"type": "path"},
+            "module_volume": {"type": "str"},
+            "network": {"type": "str"},
         },
         compile_all,
     )

@@ -4,11 +4,13 @@
 """Running the plugin compiler image: source in and result out through the engine, so a remote engine works as well.
 
 Every build gets a container of its own (a failed one cannot be started again), and what it leaves is believed only if
-the compiler said so, wrote exactly one new file, and that file is what was asked for.
+the compiler said so, wrote exactly one new file, and that file is what was asked for. A result appears under its name
+by one rename, whole or not at all, whenever this process is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,30 +19,57 @@ import shutil
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import build_room, module_cache
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
     Engine,
+    EngineError,
     Image,
     ImageGone,
     tar_of,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin, inspect
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file import NotElf
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import (
-    PluginSource,
+    digest_of,
     read_source,
     tar_members,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import Module
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compiler_messages import cause
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import GOPATH, compiler_contract
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    DomainError,
+    Finding,
+    Severity,
+    error,
+    to_dicts,
+    warning,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import Prepared
 
 LABEL_COMPILE = "tyk.upgrade.compile"
+LABEL_UNTIL = "tyk.upgrade.compile.until"  # seconds since 1970 from when nobody waits for the container any more
 LABEL_MODULES = "tyk.upgrade.modules"  # where the module cache of an image is, remembered at its build cache's volume
 IN_IMAGE, IN_VOLUME = "image", "volume"
 LINES_SHOWN = 30
+OUTPUT_KEPT = 64 << 10  # characters of what the compiler printed
 META = "build.json"
+STALE = 86400.0  # seconds after which a folder that a killed run left is nobody's
+SPARE = 600.0  # seconds that a container may live beyond the time limit of its build
+
+#: C compilers for other machines, as Debian calls them. Images since 5.0.3 choose the one for arm64 themselves.
+CROSS_COMPILERS = {"arm64": "aarch64-linux-gnu", "s390x": "s390x-linux-gnu"}
+
+#: Where modules come from has no influence on what becomes of them.
+SOURCES_OF_MODULES = frozenset(
+    ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOAUTH")
+    + ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +84,7 @@ class Build:
     goarch: str
     build_id: str
     file: str
+    strip: bool = False
 
     @property
     def arguments(self) -> List[str]:
@@ -68,13 +98,27 @@ class Build:
 
 @dataclass(frozen=True)
 class Options:
-    """How to build."""
+    """How to build. goproxy, module_cache (a path) and module_volume say where modules come from."""
 
     dest: str
     timeout: float = 900
     memory: int = 0
     cache_volumes: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
+    goproxy: str = ""
+    module_cache: str = ""
+    module_volume: str = ""
+    network: str = ""
+
+    @property
+    def module_env(self) -> Dict[str, str]:
+        """The environment by which Go finds its modules."""
+        env = {"GOPROXY": self.goproxy} if self.goproxy else {}
+        if self.module_cache:
+            env["GOPROXY"] = f"file://{module_cache.FOLDER},{self.goproxy or 'off'}"
+        if self.module_cache or self.goproxy == "off":
+            env["GOSUMDB"] = "off"  # out of reach; what go.sum says is checked all the same
+        return env
 
 
 @dataclass
@@ -85,10 +129,12 @@ class Result:
     path: str = ""
     sha256: Optional[str] = None
     size: Optional[int] = None
+    size_unstripped: Optional[int] = None
     plugin_path: Optional[str] = None
     go_version: Optional[str] = None
     cached: bool = False
     seconds: float = 0.0
+    output: str = ""
     findings: List[Finding] = field(default_factory=list)
 
     def to_dict(self) -> Dict[str, Any]:
@@ -102,22 +148,43 @@ class Result:
             "path": self.path,
             "sha256": self.sha256,
             "size": self.size,
+            "strip": self.build.strip,
+            "size_unstripped": self.size_unstripped,
             "plugin_path": self.plugin_path,
             "go_version": self.go_version,
             "cached": self.cached,
             "seconds": round(self.seconds, 3),
+            "output": self.output.splitlines(),
         }
 
 
-def build_key(digest: str, image_id: str, arguments: Sequence[str], env: Mapping[str, str]) -> str:
+class _NotWritten(Exception):
+    """A file of this host could not be written, while the engine's answer was being read."""
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def build_key(
+    digest: str, image_id: str, arguments: Sequence[str], env: Mapping[str, str], strip: bool = False
+) -> str:
     """What a result depends on, in 32 hex digits: same key, same bytes (compilers are deterministic)."""
-    inputs = {"source": digest, "image": image_id, "arguments": list(arguments), "env": dict(env)}
+    counts = {name: value for name, value in env.items() if name not in SOURCES_OF_MODULES}
+    inputs: Dict[str, Any] = {"source": digest, "image": image_id, "arguments": list(arguments), "env": counts}
+    if strip:
+        inputs["strip"] = True
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def image_environment(image: Mapping[str, Any]) -> Dict[str, str]:
+    """The environment variables that an image sets, of its configuration."""
+    return dict(entry.split("=", 1) for entry in image.get("Env") or [] if "=" in entry)
 
 
 def cache_folders(image: Mapping[str, Any]) -> Tuple[str, str]:
     """Where Go in a compiler image keeps its build cache and its module cache, by the image's environment."""
-    env = dict(entry.split("=", 1) for entry in image.get("Env") or [] if "=" in entry)
+    env = image_environment(image)
     home = env.get("HOME") or "/root"
     build = env.get("GOCACHE") or posixpath.join(
         env.get("XDG_CACHE_HOME") or posixpath.join(home, ".cache"), "go-build"
@@ -128,11 +195,29 @@ def cache_folders(image: Mapping[str, Any]) -> Tuple[str, str]:
 
 def source_folder(image: Mapping[str, Any]) -> str:
     """Where the compiler image expects the plugin's source."""
-    env = dict(entry.split("=", 1) for entry in image.get("Env") or [] if "=" in entry)
-    return (env.get("PLUGIN_SOURCE_PATH") or "/plugin-source").rstrip("/")
+    return (image_environment(image).get("PLUGIN_SOURCE_PATH") or "/plugin-source").rstrip("/")
 
 
-def container_body(image: Image, build: Build, options: Options, key: str, binds: Sequence[str] = ()) -> Dict[str, Any]:
+def build_environment(build: Build, prepared: Prepared, image: Image, given: Mapping[str, str]) -> Dict[str, str]:
+    """The environment of a build, as far as its result depends on it. What the user gave wins."""
+    contract = compiler_contract(build.version)
+    env = {"GOTOOLCHAIN": "local"}  # another toolchain's plugin would not load
+    names = {name.split("/")[0] for name, _unused in prepared.files}
+    if contract.mode == GOPATH and "go.mod" in names and "vendor" not in names:
+        # The compiler fetches what go.mod says, which names another commit than go.sum knows: let Go complete it.
+        flags = given.get("GOFLAGS", image_environment(image.config).get("GOFLAGS", ""))
+        env["GOFLAGS"] = flags if "-mod" in flags else f"{flags} -mod=mod".strip()
+        given = {name: value for name, value in given.items() if name != "GOFLAGS"}
+    if build.goarch in CROSS_COMPILERS and build.goarch != (image.architecture or "amd64"):
+        env.update(CC=f"{CROSS_COMPILERS[build.goarch]}-gcc", CGO_ENABLED="1")
+        if "goarch" not in contract.args:
+            env.update(GOOS=build.goos, GOARCH=build.goarch)
+    return {**env, **given}
+
+
+def container_body(
+    image: Image, build: Build, options: Options, key: str, binds: Sequence[str] = (), env: Optional[Mapping[str, str]] = None
+) -> Dict[str, Any]:
     """The create call for one build."""
     host_config: Dict[str, Any] = {"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}}}
     if options.memory:
@@ -140,30 +225,21 @@ def container_body(image: Image, build: Build, options: Options, key: str, binds
         host_config["MemorySwap"] = options.memory
     if binds:
         host_config["Binds"] = list(binds)
+    if options.network:
+        host_config["NetworkMode"] = options.network
+    full = {**options.module_env, **(options.env if env is None else env)}
     return {
         "Image": image.id,
         "Cmd": build.arguments,
-        "Env": [f"{name}={value}" for name, value in sorted(options.env.items())],
-        "Labels": {LABEL_COMPILE: key},
+        "Env": [f"{name}={value}" for name, value in sorted(full.items())],
+        "Labels": {LABEL_COMPILE: key, LABEL_UNTIL: str(int(time.time() + options.timeout + SPARE))},
         "HostConfig": host_config,
     }
 
 
-def prepared_source(build: Build) -> PluginSource:
-    """The plugin's source as the compiler of this version has to get it."""
-    contract = compiler_contract(build.version)
-    if contract.unusable:
-        raise DomainError(
-            error(
-                "compiler-unusable",
-                build.subject,
-                f"The plugin compiler of {build.version} cannot build what that gateway loads.",
-                "Go through another patch release of that line, or give a plugin that was built by other means.",
-                contract.source,
-            )
-        )
-    source = read_source(build.plugin, build.source)
-    return source if contract.honours_build_id else source.renamed(build.build_id)
+def prepared_source(build: Build) -> Prepared:
+    """The plugin's source as the compiler of this version has to get it. What cannot work is in its findings."""
+    return read_source(build.plugin, build.source).prepared(build.plugin, build.version, build.build_id)
 
 
 class Compiler:
@@ -173,9 +249,12 @@ class Compiler:
         self.connect = connect  # one connection a thread: the SDK's session is not made for sharing
         self.options = options
         self.check_mode = check_mode
+        self.room = build_room.BuildRoom(options.dest, options.memory, options.cache_volumes)
 
     def all(self, builds: Sequence[Build], parallel: int) -> List[Result]:
         """Every build, `parallel` at a time, in the order given. What is wrong is in the results' findings."""
+        if self.options.module_cache:
+            module_cache.check(self.options.module_cache)
         with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:
             return list(pool.map(self._one, builds))
 
@@ -190,23 +269,44 @@ class Compiler:
                 engine.api.close()
         except DomainError as problem:
             result.findings.append(problem.finding)
+        except _NotWritten as problem:
+            result.findings.append(build_room.not_written(build.subject, self.options.dest, problem.problem))
+        except OSError as problem:
+            result.findings.append(build_room.not_written(build.subject, self.options.dest, problem))
         result.seconds = time.monotonic() - started
         return result
 
     def _build(self, engine: Engine, build: Build, result: Result) -> None:
-        source = prepared_source(build)
+        prepared = prepared_source(build)
+        result.findings.extend(prepared.findings)
+        if not prepared.usable:
+            return
         image = self._image(engine, build)
         if image is None:
             return
-        key = build_key(source.digest, image.id, build.arguments, self.options.env)
-        result.path = os.path.join(self.options.dest, key, build.file)
+        env = build_environment(build, prepared, image, self.options.env)
+        inputs = (digest_of(prepared.files), image.id, build.arguments, env)
+        key = build_key(*inputs)
+        work = _Work(engine, build, prepared, image, key, env)
+        if not build.strip:
+            self._kept(work, result, lambda: self._run(work, result))
+            return
+        whole = replace(build, strip=False)
+        work = _Work(engine, whole, prepared, image, key, env)
+        stripped = _Work(engine, build, prepared, image, build_key(*inputs, strip=True), env)
+        self._kept(stripped, result, lambda: self._strip(stripped, work, result))
+
+    def _kept(self, work: _Work, result: Result, make: Callable[[], None]) -> None:
+        """Take a former result; where there is none, make one, unless only a prediction is wanted."""
+        result.path = os.path.join(self.options.dest, work.key, work.build.file)
         if self._cached(result):
             return
+        self.room.check(work.engine, work.build.subject, _volume(work.image))
         if self.check_mode:
             return
-        with host_lock(f"the build {key} in {self.options.dest}", wait=self.options.timeout):
+        with host_lock(f"the build {work.key} in {self.options.dest}", wait=self.options.timeout):
             if not self._cached(result):
-                self._run(engine, build, source, image, key, result)
+                make()
 
     def _image(self, engine: Engine, build: Build) -> Optional[Image]:
         try:
@@ -233,90 +333,144 @@ class Compiler:
                 meta = json.load(source)
             if file_digest(result.path) != meta["sha256"]:
                 return False
-        except (OSError, ValueError, KeyError):
+            self._take(result, meta)
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        self._take(result, meta)
         result.cached = True
         return True
 
     @staticmethod
     def _take(result: Result, meta: Mapping[str, Any]) -> None:
+        findings = [Finding.from_dict(one) for one in meta.get("findings") or []]
+        unstripped = meta.get("size_unstripped")
         result.sha256, result.size = str(meta["sha256"]), int(meta["size"])
         result.plugin_path, result.go_version = str(meta["plugin_path"]), str(meta["go_version"])
+        result.size_unstripped = None if unstripped is None else int(unstripped)
+        result.findings.extend(findings)
 
-    def _run(self, engine: Engine, build: Build, source: PluginSource, image: Image, key: str, result: Result) -> None:
-        for stale in engine.containers(label=f"{LABEL_COMPILE}={key}"):
-            engine.remove(str(stale["Id"]), force=True)  # of a run that was killed: its lock is ours now
+    # -- compiling ---------------------------------------------------------------------------------------------------
+
+    def _run(self, work: _Work, result: Result) -> None:
+        engine, build, image = work.engine, work.build, work.image
+        self._sweep(engine, work.key)
+        folder = source_folder(image.config)
+        with self.room.slot(), self._part(work.key) as part, self._container(work) as container:
+            try:
+                engine.put(container, "/", tar_of(tar_members(work.prepared.files, folder)), build.subject)
+                if self.options.module_cache:
+                    with engine.patience(self.options.timeout):
+                        engine.put(container, "/", module_cache.archive(self.options.module_cache), build.subject)
+                engine.start(container, build.subject)
+                code = self._finished(engine, container)
+                result.output = engine.logs(container)[-OUTPUT_KEPT:]
+                self._judge(engine, build, container, code, result.output)
+                path = os.path.join(part, build.file)
+                self._fetch(engine, build, container, folder, path)
+                meta, findings = self._examined(engine, build, image, container, path)
+            except EngineError as problem:
+                raise _contact_lost(build, problem) from problem
+            self._keep(part, work, {**meta, "findings": to_dicts(findings)})
+        self._take(result, {**meta, "findings": to_dicts(findings)})
+
+    def _sweep(self, engine: Engine, key: str) -> None:
+        """Remove what killed runs left: of this very build, whose lock is ours now, and of others in their time."""
+        for one in engine.containers(label=LABEL_COMPILE):
+            labels = one.get("Labels") or {}
+            until = str(labels.get(LABEL_UNTIL) or "")
+            if labels.get(LABEL_COMPILE) == key or (until.isdigit() and int(until) < time.time()):
+                with contextlib.suppress(EngineError):
+                    engine.remove(str(one["Id"]), volumes=True, force=True)
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.options.dest):
+                if entry.name.endswith(".part") and entry.stat().st_mtime < time.time() - STALE:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _part(self, key: str) -> Iterator[str]:
+        """A folder for an unfinished result, gone afterwards."""
         part = os.path.join(self.options.dest, f".{key}.part")
         shutil.rmtree(part, ignore_errors=True)
         os.makedirs(part, mode=0o755)
+        try:
+            yield part
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _container(self, work: _Work) -> Iterator[str]:
+        """A container for one build, gone afterwards."""
+        engine, image = work.engine, work.image
+        name = f"tyk-upgrade-compile-{work.key[:12]}-{os.getpid()}"
         container = ""
         try:
-            name = f"tyk-upgrade-compile-{key[:12]}-{os.getpid()}"
             with host_lock(f"the caches of {image.id}", wait=self.options.timeout), engine.patience(
                 self.options.timeout
             ):
                 # The engine fills an empty volume while it creates the container; two at once would collide.
-                binds = self._cache_binds(engine, image) if self.options.cache_volumes else []
-                container = engine.create(container_body(image, build, self.options, key, binds), name)
-            folder = source_folder(image.config)
-            engine.put(container, "/", tar_of(tar_members(source, folder)), build.subject)
-            engine.start(container, build.subject)
-            self._finished(engine, build, container)
-            path = os.path.join(part, build.file)
-            self._fetch(engine, build, container, folder, path)
-            meta = self._examined(build, path)
-            with open(os.path.join(part, META), "w", encoding="utf-8") as target:
-                json.dump({**meta, "image": build.image, "image_id": image.id, "source": source.digest}, target)
-            final = os.path.dirname(result.path)
-            shutil.rmtree(final, ignore_errors=True)
-            os.rename(part, final)
-            self._take(result, meta)
+                binds = self._cache_binds(engine, image)
+                body = container_body(image, work.build, self.options, work.key, binds, work.env)
+                container = engine.create(body, name)
+            yield container
         finally:
             if container:
-                engine.remove(container, volumes=True, force=True)
-            shutil.rmtree(part, ignore_errors=True)
+                with contextlib.suppress(EngineError):  # what went wrong before it says more
+                    engine.remove(container, volumes=True, force=True)
 
-    @staticmethod
-    def _cache_binds(engine: Engine, image: Image) -> List[str]:
+    def _cache_binds(self, engine: Engine, image: Image) -> List[str]:
         """Volumes for Go's caches, which outlive the container.
 
         A module cache that the image brings along is used where it is: the engine would copy it into the volume, and Go
         takes a module that was copied in part for a whole one. The build cache checks every entry it uses.
         """
-        short = image.id.split(":")[-1][:12]
-        build_cache, module_cache = cache_folders(image.config)
-        volume = f"tyk-upgrade-gobuild-{short}"
+        build_cache, modules_folder = cache_folders(image.config)
+        given = self.options.module_volume
+        binds = [f"{given}:{modules_folder}:ro,nocopy"] if given else []
+        if not self.options.cache_volumes:
+            return binds
+        volume = _volume(image)
         modules = (engine.volume_labels(volume) or {}).get(LABEL_MODULES)
         if modules is None:
             probe = engine.create(
                 {"Image": image.id, "Labels": {LABEL_COMPILE: "probe"}}, f"{volume}-probe-{os.getpid()}"
             )
             try:
-                modules = IN_VOLUME if engine.stat(probe, posixpath.join(module_cache, "cache")) is None else IN_IMAGE
+                inside = engine.stat(probe, posixpath.join(modules_folder, "cache"))
+                modules = IN_VOLUME if inside is None else IN_IMAGE
             finally:
                 engine.remove(probe, volumes=True, force=True)
             engine.create_volume(volume, {LABEL_MODULES: modules})
-        binds = [f"{volume}:{build_cache}"]
-        return binds if modules == IN_IMAGE else [*binds, f"tyk-upgrade-gomod-{short}:{module_cache}"]
+        binds.append(f"{volume}:{build_cache}")
+        if modules == IN_VOLUME and not given:
+            binds.append(f"{volume.replace('gobuild', 'gomod')}:{modules_folder}")
+        return binds
 
-    def _finished(self, engine: Engine, build: Build, container: str) -> None:
-        code = engine.wait(container, self.options.timeout)
+    def _finished(self, engine: Engine, container: str) -> Optional[int]:
+        """The exit code, None for a container that is still running when the time is over."""
+        deadline = time.monotonic() + self.options.timeout
+        while True:
+            code = engine.wait(container, max(1.0, deadline - time.monotonic()))
+            if code is not None or time.monotonic() >= deadline:
+                return code
+            time.sleep(0.2)  # the connection was cut, but the engine lives
+
+    def _judge(self, engine: Engine, build: Build, container: str, code: Optional[int], output: str) -> None:
+        """Raise DomainError for a build that did not end well."""
         if code == 0:
             return
-        lines = "\n".join(engine.logs(container, tail=LINES_SHOWN).strip().splitlines()[-LINES_SHOWN:])
+        finding = "plugin-compile-failed"
         if code is None:
-            what, remedy = (
-                f"was not done after {self.options.timeout:g} s",
-                "Allow more time, or see what it waits for.",
-            )
+            what = f"was not done after {self.options.timeout:g} s"
+            remedy = "Allow more time, or see what it waits for."
         elif engine.container(container)["State"].get("OOMKilled"):
-            what, remedy = "was killed for want of memory", "A first build needs about 768 MiB; allow more."
+            what, finding = "was killed for want of memory", "memory-small"
+            remedy = "A first build needs about 768 MiB; allow more."
         else:
-            what, remedy = f"failed with exit code {code}", "Correct what the compiler names."
+            meant = cause(output)
+            what, finding, remedy = f"failed with exit code {code}", meant.code, meant.remedy
+        lines = "\n".join(output.strip().splitlines()[-LINES_SHOWN:])
         raise DomainError(
             error(
-                "plugin-compile-failed",
+                finding,
                 build.subject,
                 f"Compiling {build.subject} with {build.image} {what}. Its last lines:\n{lines or '(none)'}\n",
                 remedy,
@@ -333,10 +487,9 @@ class Compiler:
                 return
             found.append(posixpath.basename(member.name))
             if len(found) == 1:
-                with open(path, "wb") as target:
-                    shutil.copyfileobj(content, target, 1 << 20)
+                _write(path, content)
 
-        engine.read_tree(container, folder, take)
+        _read_tree(engine, container, folder, take)
         if len(found) != 1:
             left = f"{len(found)} plugins ({', '.join(sorted(found))})" if found else "no plugin"
             raise DomainError(
@@ -349,23 +502,231 @@ class Compiler:
             )
 
     @staticmethod
-    def _examined(build: Build, path: str) -> Dict[str, Any]:
+    def _examined(
+        engine: Engine, build: Build, image: Image, container: str, path: str
+    ) -> Tuple[Dict[str, Any], List[Finding]]:
+        """What is remembered of a result, and what is worth a warning. Raises DomainError for an unusable one."""
         binary, wrong = check_plugin(path, build.goarch, build.build_id)
+        remedy = "Check that the image is the plugin compiler of this version and machine."
+        if binary is not None and not wrong:
+            env = image_environment(image.config)
+            toolchain = engine.read_file(container, posixpath.join(env.get("GOROOT") or "/usr/local/go", "VERSION"))
+            wrong = _other_toolchain(binary.go_version, toolchain)
+            if wrong:
+                remedy = "Leave GOTOOLCHAIN as it is; a gateway loads only what its own toolchain built."
         if wrong or binary is None:
             raise DomainError(
                 error(
                     "plugin-compile-failed",
                     build.subject,
                     f"Compiling {build.subject} with {build.image} ended without an error. {wrong}",
-                    "Check that the image is the plugin compiler of this version and machine.",
+                    remedy,
                 )
             )
-        return {
+        meta = {
             "sha256": file_digest(path),
             "size": os.path.getsize(path),
             "plugin_path": binary.path,
             "go_version": binary.go_version,
         }
+        return meta, _module_warnings(engine, build, image, container, path)
+
+    def _keep(self, part: str, work: _Work, meta: Mapping[str, Any]) -> None:
+        """Let a finished result appear under its name."""
+        record = {**meta, "image": work.build.image, "image_id": work.image.id, "source": digest_of(work.prepared.files)}
+        with open(os.path.join(part, META), "w", encoding="utf-8") as target:
+            json.dump(record, target)
+            target.flush()
+            os.fsync(target.fileno())
+        os.chmod(os.path.join(part, work.build.file), 0o644)
+        build_room.give_to_owner_of(self.options.dest, part)
+        final = os.path.join(self.options.dest, work.key)
+        shutil.rmtree(final, ignore_errors=True)
+        os.rename(part, final)
+
+    # -- stripping ---------------------------------------------------------------------------------------------------
+
+    def _strip(self, work: _Work, whole: _Work, result: Result) -> None:
+        """Compile, or take a former whole result, and strip that with the compiler image's own strip."""
+        compiled = Result(whole.build)
+        self._kept(whole, compiled, lambda: self._run(whole, compiled))
+        result.output = compiled.output
+        with self._part(work.key) as part:
+            path = os.path.join(part, work.build.file)
+            self._stripped(work, compiled.path, path)
+            binary, wrong = check_plugin(path, work.build.goarch, work.build.build_id)
+            if wrong or binary is None:
+                raise DomainError(_not_stripped(work.build, wrong))
+            meta = {
+                "sha256": file_digest(path),
+                "size": os.path.getsize(path),
+                "size_unstripped": compiled.size,
+                "plugin_path": binary.path,
+                "go_version": binary.go_version,
+                "findings": to_dicts(compiled.findings),
+            }
+            self._keep(part, work, meta)
+        self._take(result, meta)
+
+    def _stripped(self, work: _Work, source: str, target: str) -> None:
+        engine, build = work.engine, work.build
+        cross = build.goarch in CROSS_COMPILERS and build.goarch != (work.image.architecture or "amd64")
+        program = f"{CROSS_COMPILERS[build.goarch]}-strip" if cross else "strip"
+        body = {
+            "Image": work.image.id,
+            "Entrypoint": [program],
+            "Cmd": ["-o", "/stripped.so", "/plugin.so"],
+            "WorkingDir": "/",
+            "Labels": {LABEL_COMPILE: work.key, LABEL_UNTIL: str(int(time.time() + SPARE))},
+            "HostConfig": {"NetworkMode": "none"},
+        }
+        with open(source, "rb") as content:
+            archive = tar_of([("plugin.so", content.read(), 0o644)])
+        container = engine.create(body, f"tyk-upgrade-strip-{work.key[:12]}-{os.getpid()}")
+        try:
+            engine.put(container, "/", archive, build.subject)
+            try:
+                engine.start(container, build.subject)
+            except EngineError as problem:
+                raise DomainError(_not_stripped(build, f"{program} could not be started in it")) from problem
+            if engine.wait(container, SPARE) != 0:
+                raise DomainError(_not_stripped(build, f"{program} failed: {engine.logs(container, tail=5).strip()}"))
+
+            def take(dummy: tarfile.TarInfo, found: Optional[IO[bytes]]) -> None:
+                if found is not None:
+                    _write(target, found)
+
+            _read_tree(engine, container, "/stripped.so", take)
+        finally:
+            with contextlib.suppress(EngineError):
+                engine.remove(container, volumes=True, force=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that one build is made of, with the engine it runs in and the key of its result."""
+
+    engine: Engine
+    build: Build
+    prepared: Prepared
+    image: Image
+    key: str
+    env: Mapping[str, str]
+
+
+def _volume(image: Image) -> str:
+    """The volume with the build cache of a compiler image."""
+    return f"tyk-upgrade-gobuild-{image.id.split(':')[-1][:12]}"
+
+
+def _contact_lost(build: Build, problem: EngineError) -> DomainError:
+    """The same finding, with what was being done, and that it left nothing."""
+    finding = problem.finding
+    remedy = f"{finding.remedy} Nothing was kept of this build, so it can simply be run again."
+    return DomainError(
+        Finding(
+            finding.code,
+            Severity.ERROR,
+            build.subject,
+            f"Compiling {build.subject} was interrupted. {finding.message}",
+            remedy,
+            finding.source,
+        )
+    )
+
+
+def _not_stripped(build: Build, why: str) -> Finding:
+    return error(
+        "plugin-compile-failed",
+        build.subject,
+        f"{build.subject} was compiled, but could not be stripped with {build.image}: {why.rstrip('.')}.",
+        "Build it without strip, or use a compiler image that has the program.",
+    )
+
+
+def _write(path: str, content: IO[bytes]) -> None:
+    """Write a file that is on the disk when this returns. What goes wrong there is not the engine's fault."""
+    with contextlib.ExitStack() as stack:
+        with _here():
+            target = stack.enter_context(open(path, "wb"))
+        for block in iter(lambda: content.read(1 << 20), b""):
+            with _here():
+                target.write(block)
+        with _here():
+            target.flush()
+            os.fsync(target.fileno())
+
+
+@contextlib.contextmanager
+def _here() -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise _NotWritten(problem) from problem
+
+
+def _read_tree(
+    engine: Engine, container: str, path: str, take: Callable[[tarfile.TarInfo, Optional[IO[bytes]]], None]
+) -> None:
+    try:
+        engine.read_tree(container, path, take)
+    except tarfile.TarError as problem:
+        raise EngineError(
+            error(
+                "engine-unreachable",
+                container,
+                f"The engine stopped in the middle of its answer while {path} was read ({problem}).",
+                "See the engine's own log.",
+            )
+        ) from problem
+
+
+def _other_toolchain(built_with: str, version_file: Optional[bytes]) -> str:
+    """What is wrong with a plugin that another toolchain than the image's own built; empty if it did not."""
+    words = (version_file or b"").decode("utf-8", "replace").split()
+    used = built_with.split(" ")[0]
+    if not words or not words[0].startswith("go1") or not used.startswith("go1") or used == words[0]:
+        return ""
+    return f"The result was built with {used}, but the image brings {words[0]}."
+
+
+def _module_warnings(engine: Engine, build: Build, image: Image, container: str, path: str) -> List[Finding]:
+    """Modules in the plugin whose version is another than the gateway requires; the load test decides whether it matters."""
+    if not compiler_contract(build.version).workspace:
+        return []
+    try:
+        modules = inspect(path).program.info.modules
+    except (NotElf, OSError):
+        return []
+    folder = image_environment(image.config).get("TYK_GW_PATH") or "/go/src/github.com/TykTechnologies/tyk"
+    content = engine.read_file(container, posixpath.join(folder, "go.mod"))
+    if not modules or content is None:
+        return []
+    gateway = GoMod(content.decode("utf-8", "replace"))
+    return differing_modules(build, modules, gateway)
+
+
+def differing_modules(build: Build, modules: Sequence[Module], gateway: GoMod) -> List[Finding]:
+    """The warning about modules that a plugin holds in another version than its gateway's go.mod requires."""
+    required = dict(gateway.requires)
+    replaced = {one.old for one in gateway.replaces}
+    others = [
+        f"{one.path} ({one.version}, the gateway has {required[one.path]})"
+        for one in modules
+        if one.path in required and one.path not in replaced and one.version != required[one.path] and one.comparable
+    ]
+    if not others:
+        return []
+    return [
+        warning(
+            "plugin-mismatch",
+            build.subject,
+            f"{build.subject} holds modules in other versions than the gateway: {', '.join(others)}.",
+            "Require no newer versions of them in the plugin's go.mod, nor dependencies that do; a gateway refuses a "
+            "plugin whose shared packages differ.",
+            f"v{build.version}:go.mod",
+        )
+    ]
 
 
 def shared_paths(results: Sequence[Result]) -> List[Finding]:

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
-
-#: Module path that the compiler itself uses (5.2.4 and later); earlier ones ignore the build id, so it is done here.
-UNIQUE_MODULE = "tyk.internal/tyk_plugin{build_id}"
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import Prepared, prepare
 
 
 @dataclass(frozen=True)
@@ -32,57 +30,21 @@ class PluginSource:
     @property
     def digest(self) -> str:
         """sha256 over names and contents."""
-        digest = hashlib.sha256()
-        for name, content in self.files:
-            digest.update(f"{name}\0{len(content)}\0".encode())
-            digest.update(content)
-        return "sha256:" + digest.hexdigest()
+        return digest_of(self.files)
 
     @property
     def module(self) -> str:
         """The module path in go.mod, empty where there is none."""
-        for name, content in self.files:
-            if name == "go.mod":
-                return module_of(content.decode("utf-8", "replace"))
-        return ""
+        return GoMod(dict(self.files).get("go.mod", b"").decode("utf-8", "replace")).module
 
     @property
     def go_files(self) -> int:
         """Number of Go files in the folder itself, where the main package is."""
         return sum(1 for name, _unused in self.files if name.endswith(".go") and "/" not in name)
 
-    def renamed(self, build_id: str) -> PluginSource:
-        """The same plugin under a module path of its own, for compilers that ignore the build id.
-
-        Only the module line and imports of the plugin's own packages change.
-        """
-        old, new = self.module, UNIQUE_MODULE.format(build_id=build_id)
-        if not old:
-            return PluginSource(self.path, (*self.files, ("go.mod", f"module {new}\n".encode())))
-        return PluginSource(self.path, tuple((name, _renamed(name, content, old, new)) for name, content in self.files))
-
-
-def module_of(go_mod: str) -> str:
-    """The module path of a go.mod file's text."""
-    match = re.search(r'^\s*module\s+"?([^\s"/][^\s"]*)"?', go_mod, re.MULTILINE)
-    return match.group(1) if match else ""
-
-
-def _renamed(name: str, content: bytes, old: str, new: str) -> bytes:
-    if name == "go.mod":
-        return re.sub(rb'^(\s*module\s+)"?[^\s"]+"?', rb"\1" + new.encode(), content, count=1, flags=re.MULTILINE)
-    if not name.endswith(".go"):
-        return content
-    return rename_imports(content.decode("utf-8", "surrogateescape"), old, new).encode("utf-8", "surrogateescape")
-
-
-_IMPORTS = re.compile(r"^import\s*(?:\([^)]*\)|[^\n]*)", re.MULTILINE)
-
-
-def rename_imports(text: str, old: str, new: str) -> str:
-    """Go source with imports of `old` and of packages below it under `new`; other string literals stay."""
-    quoted = re.compile(rf'"{re.escape(old)}(/[^"]*)?"')
-    return _IMPORTS.sub(lambda block: quoted.sub(lambda one: f'"{new}{one.group(1) or ""}"', block.group(0)), text)
+    def prepared(self, plugin: str, version: str, build_id: str) -> Prepared:
+        """The same plugin as the compiler of a version has to get it; the folder itself stays as it is."""
+        return prepare(dict(self.files), plugin, version, build_id)
 
 
 def sent(name: str) -> bool:
@@ -92,7 +54,7 @@ def sent(name: str) -> bool:
 
 
 def read_source(plugin: str, path: str) -> PluginSource:
-    """Read a plugin's source folder. Raises DomainError (plugin-source-empty) with a sentence."""
+    """Read a plugin's source folder. Raises DomainError (plugin-source-empty, plugin-source-invalid)."""
     if not os.path.isdir(path):
         raise DomainError(
             error(
@@ -109,8 +71,7 @@ def read_source(plugin: str, path: str) -> PluginSource:
             relative = os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/")
             full = os.path.join(folder, name)
             if sent(relative) and os.path.isfile(full):
-                with open(full, "rb") as source:
-                    contents[relative] = source.read()
+                contents[relative] = _content(plugin, full)
     found = PluginSource(path, tuple(sorted(contents.items())))
     if not found.go_files:
         raise DomainError(
@@ -124,6 +85,30 @@ def read_source(plugin: str, path: str) -> PluginSource:
     return found
 
 
-def tar_members(source: PluginSource, folder: str) -> List[Tuple[str, bytes, int]]:
+def _content(plugin: str, path: str) -> bytes:
+    try:
+        with open(path, "rb") as source:
+            return source.read()
+    except OSError as problem:
+        raise DomainError(
+            error(
+                "plugin-source-invalid",
+                plugin,
+                f"{path} in the source of the plugin {plugin} cannot be read: {problem.strerror}.",
+                "Let the user who runs the module read it.",
+            )
+        ) from problem
+
+
+def tar_members(files: Tuple[Tuple[str, bytes], ...], folder: str) -> List[Tuple[str, bytes, int]]:
     """The files as members of a tar that is unpacked at the root of a container."""
-    return [(f"{folder.strip('/')}/{name}", content, 0o644) for name, content in source.files]
+    return [(f"{folder.strip('/')}/{name}", content, 0o644) for name, content in files]
+
+
+def digest_of(files: Tuple[Tuple[str, bytes], ...]) -> str:
+    """sha256 over names and contents."""
+    digest = hashlib.sha256()
+    for name, content in files:
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return "sha256:" + digest.hexdigest()

@@ -34,9 +34,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundl
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Resolver, dns_addresses, dns_query
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import judge
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import (
-    module_of,
     read_source,
-    rename_imports,
     sent,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
@@ -158,41 +156,6 @@ def test_what_is_sent(name: str, goes: bool) -> None:
     assert sent(name) is goes
 
 
-@pytest.mark.parametrize(
-    "text, module",
-    [
-        ("module a/b\n\ngo 1.21\n", "a/b"),
-        ("// head\nmodule   a // c\n", "a"),
-        ('module "quoted/x"\n', "quoted/x"),
-        ("go 1.2\n", ""),
-    ],
-)
-def test_module_lines(text: str, module: str) -> None:
-    assert module_of(text) == module
-
-
-def test_renaming_touches_imports_only() -> None:
-    text = (
-        'package main\n\nimport "foo/own"\nimport (\n\t"fmt"\n\tx "foo/sub"\n\t_ "foo"\n\t"foobar/x"\n)\n\n'
-        'var header = "foo-header"\nvar path = "foo/own"\n'
-    )
-    assert rename_imports(text, "foo", "new/mod") == (
-        'package main\n\nimport "new/mod/own"\nimport (\n\t"fmt"\n\tx "new/mod/sub"\n\t_ "new/mod"\n\t"foobar/x"\n)\n\n'
-        'var header = "foo-header"\nvar path = "foo/own"\n'
-    )
-
-
-def test_renamed_source(tmp_path: Path) -> None:
-    (tmp_path / "go.mod").write_text("// mine\nmodule foo\n\ngo 1.19\n")
-    (tmp_path / "main.go").write_text('package main\n\nimport "foo/sub"\n')
-    source = read_source("P", str(tmp_path)).renamed("t1")
-    assert dict(source.files)["go.mod"] == b"// mine\nmodule tyk.internal/tyk_plugint1\n\ngo 1.19\n"
-    assert b'"tyk.internal/tyk_plugint1/sub"' in dict(source.files)["main.go"]
-    (tmp_path / "go.mod").unlink()
-    without = read_source("P", str(tmp_path)).renamed("t1")
-    assert dict(without.files)["go.mod"] == b"module tyk.internal/tyk_plugint1\n"
-
-
 def test_digest_is_of_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a.go").write_text("ab")
     (tmp_path / "b.go").write_text("c")
@@ -226,25 +189,6 @@ def test_archives_are_the_same_for_the_same_files() -> None:
 
 
 @pytest.mark.parametrize(
-    "version, renamed",
-    [("4.3.8", False), ("5.0.15", False), ("5.1.0", True), ("5.2.3", True), ("5.2.4", False), ("5.3.0", False)],
-)
-def test_compilers_that_ignore_the_build_id_get_a_renamed_module(tmp_path: Path, version: str, renamed: bool) -> None:
-    (tmp_path / "go.mod").write_text("module foo\n")
-    (tmp_path / "main.go").write_text("package main\n")
-    build = compiler.Build("P", str(tmp_path), version, "image", "linux", "amd64", "t1", "P.so")
-    assert compiler.prepared_source(build).module == ("tyk.internal/tyk_plugint1" if renamed else "foo")
-
-
-def test_unusable_compiler(tmp_path: Path) -> None:
-    (tmp_path / "main.go").write_text("package main\n")
-    build = compiler.Build("P", str(tmp_path), "5.0.2", "image", "linux", "amd64", "t1", "P.so")
-    with pytest.raises(DomainError) as caught:
-        compiler.prepared_source(build)
-    assert caught.value.finding.code == "compiler-unusable"
-
-
-@pytest.mark.parametrize(
     "env, build_cache, module_cache",
     [
         ([], "/root/.cache/go-build", "/root/go/pkg/mod"),
@@ -256,19 +200,6 @@ def test_unusable_compiler(tmp_path: Path) -> None:
 )
 def test_where_go_keeps_its_caches(env: List[str], build_cache: str, module_cache: str) -> None:
     assert compiler.cache_folders({"Env": env}) == (build_cache, module_cache)
-
-
-def test_build_keys_depend_on_everything_that_counts() -> None:
-    base: List[Any] = ["sha256:a", "sha256:i", ["P.so", "t1", "linux", "amd64"], {"A": "1"}]
-    others: List[List[Any]] = [
-        ["sha256:b", *base[1:]],
-        [base[0], "sha256:j", *base[2:]],
-        [*base[:2], ["P.so", "t2", "linux", "amd64"], base[3]],
-        [*base[:3], {}],
-    ]
-    keys = [compiler.build_key(*inputs) for inputs in (base, *others)]
-    assert len(set(keys)) == 5
-    assert compiler.build_key(*base) == keys[0]
 
 
 @pytest.mark.parametrize(

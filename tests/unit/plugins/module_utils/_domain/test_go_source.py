@@ -1,0 +1,101 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The head of Go files, and renaming of imports by Go's own grammar."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import head, rename_imports
+
+AWKWARD = """// Copyright ) "foo/copyright"
+//go:build linux && !windows
+
+/* package wrong
+import "foo/comment" */
+package main; import "foo/same-line"
+
+import (
+	"fmt" // ) "foo/remark"
+	x "foo/sub"; . "foo/dot"
+	_ "foo"
+	"foobar/x"
+	raw `foo/raw`
+	/* ) */ "foo/vendored/y"
+)
+import "C"
+import z /* named */ "foo/last"
+
+const header = "foo-header"
+
+var path = "foo/sub"
+
+// import "foo/remark"
+var text = `
+import "foo/in/a/string"
+`
+"""
+
+
+def test_the_head_of_a_file() -> None:
+    found = head(AWKWARD)
+    assert found is not None
+    assert (found.package, found.constrained) == ("main", True)
+    assert found.paths == (
+        "foo/same-line",
+        "fmt",
+        "foo/sub",
+        "foo/dot",
+        "foo",
+        "foobar/x",
+        "foo/raw",
+        "foo/vendored/y",
+        "C",
+        "foo/last",
+    )
+
+
+def test_only_imports_of_the_module_are_renamed() -> None:
+    lines = rename_imports(AWKWARD, "foo", "new/mod", keep=["foo/vendored"]).splitlines()
+    changed = [line for line, before in zip(lines, AWKWARD.splitlines()) if line != before]
+    assert changed == [
+        'package main; import "new/mod/same-line"',
+        '	x "new/mod/sub"; . "new/mod/dot"',
+        '	_ "new/mod"',
+        '	raw "new/mod/raw"',
+        'import z /* named */ "new/mod/last"',
+    ]
+    assert len(lines) == len(AWKWARD.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "package", "paths"),
+    [
+        ("package main\n", "main", ()),
+        ("\ufeffpackage main\nimport \"a\"\n", "main", ("a",)),
+        ("package größe // x\nimport(\n)\nimport \"b\"\n", "größe", ("b",)),
+        ("package main\nvar importance = \"a\"\n", "main", ()),
+        ("package main\nimport \"unfinished\n", "main", ()),
+        ("package main\nimport (\n\"a\"\n", "main", ("a",)),
+        ("package main\nimport \"with\\\"quote\"\nimport \"c\"", "main", ("with\\\"quote", "c")),
+    ],
+)
+def test_odd_files(text: str, package: str, paths: tuple[str, ...]) -> None:
+    found = head(text)
+    assert found is not None
+    assert (found.package, found.paths, found.constrained) == (package, paths, False)
+
+
+@pytest.mark.parametrize("text", ["", "func main() {}", "package", "packagemain", "/* open", '"package main"'])
+def test_what_is_no_go_file_stays_as_it_is(text: str) -> None:
+    assert head(text) is None
+    assert rename_imports(text, "foo", "bar") == text
+
+
+@pytest.mark.parametrize("line", ["//go:build ignore", "// +build tools", "//+build tools"])
+def test_build_constraints(line: str) -> None:
+    found = head(f"// Copyright\n\n{line}\n\npackage tools\n")
+    assert found is not None and found.constrained
+    after = head(f"package main\n\n{line}\n")
+    assert after is not None and not after.constrained
