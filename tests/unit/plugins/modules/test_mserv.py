@@ -1,0 +1,321 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""bundle_publish and bundle_info with mserv; and what mserv itself answers.
+
+With MSERV_URL (and MSERV_VERSION) the tests marked as its contract run against a real one: that is how the stand-in is
+kept honest.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator
+
+import pytest
+import requests
+
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.mserv import MservServer, payload
+
+MANIFEST = {"custom_middleware": {"driver": "goplugin", "pre": [{"name": "AddHeader", "path": "Header.so"}]}}
+KEY = "mserv-api-key"
+
+
+@pytest.fixture
+def server() -> Iterator[MservServer]:
+    with MservServer(api_key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return make(tmp_path, 2)
+
+
+def make(tmp_path: Path, files: int, name: str = "header.zip") -> Path:
+    listed = []
+    for number in range(files):
+        source = tmp_path / f"{name}.{number}.so"
+        source.write_bytes(b"\x7fELF" + os.urandom(20000))
+        listed.append({"name": f"Header_v5.{number}.0_linux_amd64.so", "path": str(source)})
+    result = run_module("bundle_build", {"dest": str(tmp_path / name), "manifest": MANIFEST, "files": listed})
+    assert not result["failed"], result
+    return tmp_path / name
+
+
+def publish(server: MservServer, src: Path, check: bool = False, **given: Any) -> Dict[str, Any]:
+    store = {"kind": "mserv", "url": server.url, "api_key": KEY, "retries": 0, **given}
+    arguments = {"store": store, "name": "header-t1.zip", "src": str(src), "timeout": 10}
+    return run_module("bundle_publish", arguments, check=check, diff=True)
+
+
+def info(server: MservServer, name: str) -> Dict[str, Any]:
+    return run_module("bundle_info", {"store": {"kind": "mserv", "url": server.url, "api_key": KEY}, "name": name})
+
+
+def probe(server: MservServer, check: bool = False, **given: Any) -> Dict[str, Any]:
+    store = {"kind": "mserv", "url": server.url, "api_key": KEY, "retries": 0, **given}
+    return run_module("bundle_publish", {"state": "probed", "store": store, "timeout": 5}, check=check)
+
+
+# --- the modules
+
+
+def test_the_name_is_the_one_that_mserv_gave(server: MservServer, bundle: Path) -> None:
+    result = publish(server, bundle)
+    assert result["changed"] and not result["failed"], result
+    (identifier,) = server.records
+    assert result["name"] == identifier and result["url"] == f"{server.url}/api/mw/bundle/{identifier}"
+    assert server.bundles[identifier] == bundle.read_bytes()
+    assert server.restarts == 1 and server.records[identifier]["DownloadOnly"] is False
+
+
+def test_the_same_bundle_is_known_by_its_content(server: MservServer, bundle: Path) -> None:
+    first = publish(server, bundle)
+    again = publish(server, bundle)
+    assert not again["changed"] and again["name"] == first["name"] and len(server.records) == 1
+
+
+def test_another_bundle_gets_another_name(server: MservServer, bundle: Path, tmp_path: Path) -> None:
+    first = publish(server, bundle)
+    time.sleep(server.restart)
+    second = publish(server, make(tmp_path, 2, "other.zip"))
+    assert second["changed"] and second["name"] != first["name"] and len(server.records) == 2
+
+
+def test_check_mode_cannot_know_the_name(server: MservServer, bundle: Path, tmp_path: Path) -> None:
+    predicted = publish(server, bundle, check=True)
+    assert predicted["changed"] and predicted["name"] is None and predicted["url"] is None and not server.records
+    done = publish(server, bundle)
+    assert predicted["diff"] == done["diff"]
+    time.sleep(server.restart)
+    after = publish(server, bundle, check=True)
+    assert not after["changed"] and after["name"] == done["name"]
+    assert publish(server, tmp_path / "later.zip", check=True)["changed"]
+
+
+def test_what_is_read_is_what_gateways_fetch(server: MservServer, bundle: Path) -> None:
+    published = publish(server, bundle)
+    result = info(server, published["name"])
+    assert result["found"] and result["sha256"] == published["sha256"] and result["findings"] == []
+    absent = info(server, "13b0eb10-419f-40ef-838d-6d26bb2eeaa8")
+    assert not absent["found"] and absent["findings"][0]["code"] == "bundle-missing"
+
+
+def test_an_mserv_that_takes_one_file_only(server: MservServer, bundle: Path, tmp_path: Path) -> None:
+    server.version = "1.0.1"
+    result = publish(server, bundle)
+    assert result["failed"] and result["findings"][0]["code"] == "store-limit" and "1.1.0" in result["msg"]
+    assert publish(server, make(tmp_path, 1, "one.zip"))["changed"]
+
+
+def test_an_error_with_the_status_of_success(server: MservServer, bundle: Path) -> None:
+    server.forge = lambda request: payload(200, None, "disk is on fire") if request.method == "POST" else None
+    result = publish(server, bundle)
+    assert result["failed"] and "disk is on fire" in result["msg"] and result["findings"][0]["code"].startswith("store")
+
+
+def test_an_error_with_the_status_of_success_while_reading(server: MservServer, bundle: Path) -> None:
+    name = publish(server, bundle)["name"]
+    server.forge = lambda request: payload(200, None, "the file store is away")
+    result = info(server, name)
+    assert not result["found"] and "the file store is away" in result["findings"][0]["message"]
+
+
+@pytest.mark.parametrize("act", [publish, probe])
+def test_a_key_that_is_refused(server: MservServer, bundle: Path, act: Callable[..., Dict[str, Any]]) -> None:
+    arguments = (server, bundle) if act is publish else (server,)
+    result = act(*arguments, api_key="a-wrong-key")
+    assert result["failed"] and result["findings"][0]["code"] == "store-forbidden" and "a-wrong-key" not in str(result)
+
+
+def test_the_key_is_never_shown(server: MservServer, bundle: Path) -> None:
+    result = publish(server, bundle, api_key=None, url=f"{server.url}/api/mw/bundle?api_key={KEY}")
+    assert result["changed"] and KEY not in str(result)
+    assert all(request.query.get("api_key") == KEY for request in server.requests)
+
+
+def test_a_login_page_is_no_mserv(server: MservServer, bundle: Path) -> None:
+    server.forge = lambda request: (200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><html>log in</html>")
+    for result in (publish(server, bundle), probe(server), probe(server, check=True)):
+        assert result["failed"] and "HTML page" in result["msg"]
+    assert "HTML page" in info(server, "x")["findings"][0]["message"]
+
+
+def test_an_address_that_is_no_mserv(server: MservServer, bundle: Path) -> None:
+    result = publish(server, bundle, url=server.url + "/elsewhere")
+    assert result["failed"] and "ends before /api/mw" in result["msg"]
+
+
+def test_an_upload_whose_answer_is_lost_is_not_made_twice(server: MservServer, bundle: Path) -> None:
+    def lose(request: Any) -> Any:
+        if request.method == "POST":
+            server.add(request)
+            server.forge = lambda again: None
+            return (200, {"Content-Length": "5000"}, b"")
+        return None
+
+    server.restart = 0.0
+    server.forge = lose
+    result = publish(server, bundle)
+    assert len(server.records) == 1, server.records
+    assert result["failed"] is False and result["name"] in server.records, result
+
+
+def test_an_mserv_that_damages_what_it_stores(server: MservServer, bundle: Path, monkeypatch: Any) -> None:
+    from ansible_collections.tyk.upgrade.plugins.module_utils._clients import mserv_store
+
+    monkeypatch.setattr(mserv_store.MservStore.__init__, "__defaults__", (None, None, 0, 1.0))
+    server.serve = lambda identifier: (200, {"Content-Type": "application/zip"}, b"PK\x03\x04 damaged")
+    result = publish(server, bundle)
+    assert result["failed"] and "reading it back shows" in result["msg"]
+
+
+def test_probing_stores_nothing_and_restarts_nothing(server: MservServer) -> None:
+    assert probe(server)["writable"] is True
+    assert probe(server, check=True)["writable"] is None
+    assert not server.records and server.restarts == 0
+
+
+def test_what_is_no_bundle_is_not_sent(server: MservServer, tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("hello")
+    result = publish(server, tmp_path / "text.zip")
+    assert result["failed"] and result["findings"][0]["code"] == "bundle-invalid" and server.requests == []
+
+
+def test_an_upload_is_streamed(server: MservServer, tmp_path: Path) -> None:
+    import tracemalloc
+
+    from ansible_collections.tyk.upgrade.plugins.module_utils._clients.mserv_store import Multipart
+
+    big = tmp_path / "big"
+    with big.open("wb") as handle:
+        handle.truncate(64 * 1024 * 1024)
+    tracemalloc.start()
+    with big.open("rb") as handle:
+        form = Multipart("uploadfile", "a b.zip", handle, big.stat().st_size)
+        sent = 0
+        while True:
+            piece = form.read(16384)
+            if not piece:
+                break
+            sent += len(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sent == len(form) and peak < 1024 * 1024
+
+
+# --- the contract: what mserv answers, the stand-in as well as a real one
+
+
+@pytest.fixture(params=["1.1.0", "1.0.1"])
+def mserv(request: Any) -> Iterator[str]:
+    real = os.environ.get("MSERV_URL")
+    if real:
+        if os.environ.get("MSERV_VERSION", "1.1.0") != request.param:
+            pytest.skip("the real mserv is of another version")
+        yield real
+        return
+    with MservServer(request.param) as running:
+        yield running.url
+
+
+def post(url: str, content: bytes, **fields: str) -> requests.Response:
+    return settled(lambda: requests.post(f"{url}/api/mw", files={"uploadfile": ("x.zip", content)}, data=fields, timeout=20))
+
+
+def settled(ask: Callable[[], requests.Response]) -> requests.Response:
+    """What it answers once it is back: an upload makes it start anew."""
+    for _attempt in range(100):
+        try:
+            return ask()
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError("mserv did not come back")
+
+
+def get(url: str) -> requests.Response:
+    return settled(lambda: requests.get(url, timeout=20))
+
+
+def added(url: str, content: bytes) -> str:
+    answer = post(url, content)
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert said["Status"] == "ok" and said["Error"] == "" and list(said["Payload"]) == ["BundleID"]
+    return str(said["Payload"]["BundleID"])
+
+
+def test_contract_of_an_upload(mserv: str, tmp_path: Path) -> None:
+    content = make(tmp_path, 1).read_bytes()
+    identifier = added(mserv, content)
+    fetched = get(f"{mserv}/api/mw/bundle/{identifier}")
+    assert fetched.status_code == 200 and fetched.content == content
+    assert fetched.headers["Content-Type"] == "application/zip"
+    (record,) = [one for one in get(f"{mserv}/api/mw/master/all").json()["Payload"] if one["UID"] == identifier]
+    assert record["Active"] is True and record["DownloadOnly"] is False
+    assert record["Manifest"]["file_list"] == ["Header_v5.0.0_linux_amd64.so"]
+    assert len(record["Manifest"]["checksum"]) == 32
+    assert get(f"{mserv}/api/mw/{identifier}").json()["Payload"]["UID"] == identifier
+
+
+def test_contract_of_two_files(mserv: str, tmp_path: Path, request: Any) -> None:
+    answer = post(mserv, make(tmp_path, 2).read_bytes())
+    if request.node.callspec.params["mserv"] == "1.1.0":
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 500 and "only one plugin file file allowed per bundle" in answer.json()["Error"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "part"),
+    [
+        (b"just text", 422, "'application/zip' MIME type: text/plain"),
+        (b"\x00\x01\x02", 415, "application/octet-stream"),
+        (b"PK\x03\x04 not really", 500, "error storing bundle zip"),
+    ],
+)
+def test_contract_of_what_is_no_bundle(mserv: str, content: bytes, status: int, part: str) -> None:
+    answer = post(mserv, content)
+    said = answer.json()
+    assert (answer.status_code, said["Status"], said["Payload"]) == (status, "error", None) and part in said["Error"]
+
+
+def test_contract_of_what_is_not_there(mserv: str) -> None:
+    for path in ("bundle/13b0eb10-419f-40ef-838d-6d26bb2eeaa8", "13b0eb10-419f-40ef-838d-6d26bb2eeaa8"):
+        answer = get(f"{mserv}/api/mw/{path}")
+        assert answer.status_code == 500 and "no documents in result" in answer.json()["Error"]
+    assert get(f"{mserv}/elsewhere").status_code == 404
+    assert settled(lambda: requests.post(f"{mserv}/api/mw", data=b"x", timeout=20)).json()["Status"] == "error"
+
+
+def test_contract_of_a_wrong_checksum(mserv: str, tmp_path: Path) -> None:
+    """It is taken, which is why a bundle is checked before it is sent."""
+    import json
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.writestr("a.so", "x")
+        archive.writestr("manifest.json", json.dumps({**MANIFEST, "file_list": ["a.so"], "checksum": "0" * 32}))
+    added(mserv, (tmp_path / "w.zip").read_bytes())
+
+
+def test_contract_of_store_only(mserv: str, tmp_path: Path) -> None:
+    """Such a bundle is taken and can never be fetched: serving it drops the connection."""
+    identifier = post(mserv, make(tmp_path, 1).read_bytes(), store_only="true").json()["Payload"]["BundleID"]
+    record = get(f"{mserv}/api/mw/{identifier}").json()["Payload"]
+    assert record["Manifest"] is None and record["DownloadOnly"] is True
+    get(f"{mserv}/health")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{mserv}/api/mw/bundle/{identifier}", timeout=20)
+
+
+def test_contract_of_removal(mserv: str, tmp_path: Path) -> None:
+    identifier = added(mserv, make(tmp_path, 1).read_bytes())
+    get(f"{mserv}/health")
+    answer = settled(lambda: requests.delete(f"{mserv}/api/mw/{identifier}", timeout=20))
+    assert answer.json() == {"Payload": {"BundleID": identifier}, "Status": "ok", "Error": ""}
+    assert get(f"{mserv}/api/mw/{identifier}").status_code == 500
