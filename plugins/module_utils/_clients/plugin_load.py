@@ -35,7 +35,7 @@ _UNREADABLE = (
     "wrong ELF",
     "failed to map segment",
 )
-_NO_LOADER = ("is disabled, please rebuild", "GetSymbol is disabled", "GetHandler is disabled")
+_NO_LOADER = re.compile(r"goplugin\.\w+ is disabled")
 _NO_COMMAND = (
     "expected command but got",
     "unexpected plugin",
@@ -116,7 +116,7 @@ def judge(exit_code: Optional[int], output: str) -> Verdict:
             "",
             "It was built by another generation of Go; compile it with the compiler of the gateway's version.",
         )
-    if any(text in output for text in _NO_LOADER):
+    if _NO_LOADER.search(output):
         return Verdict(
             False,
             "plugin-mismatch",

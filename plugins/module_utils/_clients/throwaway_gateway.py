@@ -41,7 +41,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
 
 PAUSE = 0.2  # seconds between two looks at what the gateway has said
 TRIES = 3  # of a port that somebody else may take before the gateway does
-LINES_SHOWN = 5
+LINES_SHOWN = 3
 MAX_LOG = 4 << 20
 
 #: What a gateway says when it has loaded its APIs, or found that it has none.
@@ -188,10 +188,11 @@ def verdicts(run: Run, hooks: Sequence[Hook], folder: str) -> List[Loaded]:
         path, name = _PATH.search(line), _NAME.search(line)
         if path and name:
             said.setdefault((path.group("mwPath"), name.group("mwSymbolName")), []).append(line)
-    return [
-        Loaded((hook.file,), hook.symbol, run.code, _verdict(run, said.get((where[hook.file], hook.symbol), []), hook))
-        for hook in hooks
-    ]
+    return [_loaded(hook, run, _verdict(run, said.get((where[hook.file], hook.symbol), []), hook)) for hook in hooks]
+
+
+def _loaded(hook: Hook, run: Run, verdict: Verdict) -> Loaded:
+    return Loaded((hook.file,), hook.symbol, None if verdict.ok else run.code, verdict)
 
 
 def _verdict(run: Run, lines: Sequence[str], hook: Hook) -> Verdict:
@@ -221,11 +222,16 @@ def _verdict(run: Run, lines: Sequence[str], hook: Hook) -> Verdict:
 
 def _unsaid(run: Run) -> Verdict:
     """The verdict about a function of which the gateway said nothing."""
-    if run.code:
-        return judge(run.code, run.log)
-    if run.code == 0:
-        message = "the gateway's process ended by itself before it had loaded it"
-        return Verdict(False, "plugin-crash", message, "", "Let the plugin not end the process that opens it.")
+    last = " | ".join(run.log.strip().splitlines()[-LINES_SHOWN:])
+    if run.code is not None:
+        verdict = judge(run.code or 1, run.log)
+        if verdict.message.startswith("exit code"):
+            message = (
+                f"the gateway's process ended with exit code {run.code} before it had loaded it, after it said: {last}"
+            )
+            remedy = "Let the plugin not end the process that opens it; if another thing did, the gateway says so."
+            return Verdict(False, "plugin-crash", message, "", remedy)
+        return verdict
     panic = [line for line in run.log.splitlines() if _PANIC in line]
     if panic:
         cause = re.search(r"panic: (.*?),? stacktrace", panic[-1])
@@ -234,7 +240,6 @@ def _unsaid(run: Run) -> Verdict:
     if not run.done:
         message = "the gateway that opens it did not get ready in time"
         return Verdict(False, "plugin-crash", message, "", "Allow more time and see what its init functions wait for.")
-    last = " | ".join(run.log.strip().splitlines()[-LINES_SHOWN:])
     return Verdict(
         False,
         "plugin-mismatch",
@@ -268,19 +273,17 @@ def prove(hooks: Sequence[Hook], folder: str, runner: Runner) -> List[Loaded]:
     def alone(some: Sequence[Hook]) -> List[Loaded]:
         return verdicts(runner(some), some, folder)
 
-    result = alone(hooks)
+    together = alone(hooks)
     files = list(dict.fromkeys(hook.file for hook in hooks))
-    if len(files) == 1 or all(tried.verdict.ok for tried in result):
-        return result
+    if len(files) == 1 or all(tried.verdict.ok for tried in together):
+        return together
     by_file = {file: [hook for hook in hooks if hook.file == file] for file in files}
-    together = result
-    single = {file: alone(by_file[file]) for file in _failed(result)}
+    single = {file: alone(by_file[file]) for file in _failed(together)}
     result = [_of(single.get(tried.files[0]), tried) for tried in together]
-    bad = _failed(result)
-    good = [file for file in files if file not in bad]
-    if bad and len(good) > 1:  # one of the bad may have ended the process in which the others were
-        together = alone([hook for hook in hooks if hook.file in good])
-    return [*result, *_clashes([one for one in together if one.files[0] in good], good, by_file, alone)]
+    good = [Hook(tried.files[0], tried.symbol) for tried in result if tried.verdict.ok]
+    if len(good) < len(hooks):  # one of the others may have ended the process in which the good ones were
+        together = alone(good) if good else []
+    return [*result, *_clashes(together, good, alone)]
 
 
 def _failed(tried: Sequence[Loaded]) -> List[str]:
@@ -292,31 +295,27 @@ def _of(again: Optional[Sequence[Loaded]], tried: Loaded) -> Loaded:
 
 
 def _clashes(
-    together: Sequence[Loaded],
-    good: Sequence[str],
-    by_file: Mapping[str, List[Hook]],
-    alone: Callable[[Sequence[Hook]], List[Loaded]],
+    together: Sequence[Loaded], good: Sequence[Hook], alone: Callable[[Sequence[Hook]], List[Loaded]]
 ) -> List[Loaded]:
     """Which two of the files that load alone do not load together; all of them where no two are to blame."""
-    if len(good) < 2:
-        return []
+    files = list(dict.fromkeys(hook.file for hook in good))
     found: Dict[Tuple[str, ...], Loaded] = {}
     for file in _failed(together):
-        pair = _clash(file, good, by_file, alone)
+        pair = _clash(file, files, good, alone) if len(files) > 2 else None
         if pair is None:
             said = next(one for one in together if one.files[0] == file and not one.verdict.ok)
-            pair = Loaded(tuple(good), said.symbol, said.code, said.verdict)
+            pair = Loaded(tuple(files), said.symbol, said.code, said.verdict)
         found.setdefault(tuple(sorted(pair.files)), pair)
     return list(found.values())
 
 
 def _clash(
-    file: str, good: Sequence[str], by_file: Mapping[str, List[Hook]], alone: Callable[[Sequence[Hook]], List[Loaded]]
+    file: str, files: Sequence[str], good: Sequence[Hook], alone: Callable[[Sequence[Hook]], List[Loaded]]
 ) -> Optional[Loaded]:
-    for other in good:
+    for other in files:
         if other == file:
             continue
-        for one in alone([*by_file[other], *by_file[file]]):
+        for one in alone([hook for hook in good if hook.file in (file, other)]):
             if not one.verdict.ok:
                 return Loaded((other, file), one.symbol, one.code, one.verdict)
     return None

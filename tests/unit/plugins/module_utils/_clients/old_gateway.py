@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-PROGRAM = '''#!{python}
+PROGRAM = """#!{python}
 import glob, json, os, signal, socket, sys, time
 
 def say(level, text, **more):
@@ -76,7 +76,7 @@ for api in sorted(apis, key=lambda one: -len(one["proxy"]["listen_path"])):
     load(api["custom_middleware"]["pre"][0], "http.HandlerFunc")
 say("info", "API reload complete", prefix="main")
 time.sleep(60)
-'''
+"""
 
 
 def write(program: Path, log: Path, busy: bool = False) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import throwaway_gateway
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Loaded
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_with_binary
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, Run, prove_with_binary
 from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
 
 
@@ -92,7 +92,7 @@ def test_the_gateway_speaks_to_nobody(old: Old, monkeypatch: pytest.MonkeyPatch)
         ),
         ("One GENERATION", "plugin-crash", "", "no plugin module data"),
         ("One SIGNAL", "plugin-crash", "", "exit code 139"),
-        ("One EXIT", "plugin-crash", "", "ended by itself"),
+        ("One EXIT", "plugin-crash", "", "ended with exit code 0 before it had loaded it"),
         ("One HANG", "plugin-crash", "", "did not get ready in time"),
         ("Other", "plugin-symbol-missing", "", "symbol One not found"),
         ("value:One", "plugin-symbol-missing", "", "not of a type that a gateway calls"),
@@ -114,6 +114,17 @@ def test_two_plugins_of_one_path(old: Old) -> None:
         ("a.so", "One", ""),
         ("b.so", "Two", ""),
         ("c.so", "Three", ""),
+        ("a.so,b.so", "Two", "plugin-path-shared"),
+    ]
+
+
+def test_a_clash_is_found_though_one_function_is_missing(old: Old) -> None:
+    plugins = {"a.so": "One SAME_PATH", "b.so": "Two SAME_PATH"}
+    tried = old.prove(plugins, [("a.so", "One"), ("a.so", "Nope"), ("b.so", "Two")])
+    assert seen(tried) == [
+        ("a.so", "One", ""),
+        ("a.so", "Nope", "plugin-symbol-missing"),
+        ("b.so", "Two", ""),
         ("a.so,b.so", "Two", "plugin-path-shared"),
     ]
 
@@ -171,3 +182,46 @@ def test_apis_are_loaded_in_the_order_of_the_plugins() -> None:
     lengths = [len(api["proxy"]["listen_path"]) for api in apis]
     assert lengths == sorted(lengths, reverse=True) and len({api["id"] for api in apis}) == 12
     assert [api["custom_middleware"]["pre"][0]["path"] for api in apis] == [f"/t/p{n}/plugin.so" for n in range(12)]
+
+
+def printed(name: str) -> str:
+    """What gateways built from the public sources printed, less the lines about other things."""
+    return (Path(__file__).parent / "captured" / f"gateway-{name}.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "version, place, symbol, code, words",
+    [
+        ("4.0.16", 0, "Pre", "", "usable as a request hook"),
+        ("4.0.16", 0, "Resp", "", "usable as a response hook"),
+        ("4.0.16", 0, "Nope", "plugin-symbol-missing", "symbol Nope not found"),
+        ("4.0.16", 0, "NoHook", "plugin-symbol-missing", "not of a type that a gateway calls"),
+        ("4.0.16", 0, "Unsaid", "plugin-mismatch", "said nothing about it"),
+        ("4.3.8", 0, "Pre", "plugin-mismatch", "different version of package internal/goarch"),
+        ("4.3.8", 1, "Pre", "plugin-mismatch", "cannot read it as a plugin"),
+        ("4.3.8", 2, "Pre", "plugin-path-shared", "plugin already loaded"),
+        ("4.3.8", 3, "Pre", "plugin-mismatch", "built without support for Go plugins"),
+    ],
+)
+def test_what_real_gateways_say(version: str, place: int, symbol: str, code: str, words: str) -> None:
+    hooks = [Hook(f"{number}.so", symbol) for number in range(4)]
+    one = throwaway_gateway.verdicts(Run(None, printed(version)), hooks, "/t")[place]
+    assert one.verdict.code == code and words in one.verdict.message
+    assert one.verdict.ok is (code == "") and "/t/p" not in one.verdict.message
+
+
+def test_a_real_gateway_that_died() -> None:
+    died = """\
+time="Nov 23 23:09:40" level=info msg="API bind on custom port:0" prefix=main
+fatal error: runtime: no plugin module data
+
+goroutine 1 [running]:
+"""
+    (one,) = throwaway_gateway.verdicts(Run(2, died), [Hook("a.so", "Pre")], "/t")
+    assert (one.code, one.verdict.code) == (2, "plugin-crash") and "no plugin module data" in one.verdict.message
+
+
+def test_a_plugin_that_panics_in_a_real_gateway() -> None:
+    """A second look at the same file never comes back: what was printed before has to do."""
+    (one,) = throwaway_gateway.verdicts(Run(None, printed("4.0.16-panic")), [Hook("a.so", "Pre")], "/t")
+    assert one.verdict.code == "plugin-crash" and "it panics when it is opened (no settings)" in one.verdict.message
