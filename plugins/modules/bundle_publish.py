@@ -195,7 +195,7 @@ def publish(module: AnsibleModule, store: BundleStore) -> Dict[str, Any]:
         done = store.publish(name, src)
         result = {"changed": done.changed, "name": done.name, "sha256": done.sha256, "size": done.size}
     result["url"] = store.address(str(result["name"])) if result["name"] else None
-    after = {"name": expected, "sha256": result["sha256"]}
+    after = {"name": name, "sha256": result["sha256"]}
     before = {} if result["changed"] else after
     return {**result, "findings": [], "diff": {"before": before, "after": after}}
 

@@ -155,7 +155,20 @@ def _hook_finding(
             f"Leave {opened} out of the bundle, so that each version finds its own build.",
             source,
         )
+    if named is None and tried[0] != opened and any(_is_versioned(name, stem) for name in names):
+        return warning(
+            "plugin-mismatch",
+            subject,
+            f"For the {hook.kind} hook {hook.name} of bundle {subject} a gateway {version} falls back to {opened}, and "
+            "nothing says for which version that was built; the others in the bundle say it by their names.",
+            f"Add a build for {version} under the name {tried[0]}.",
+            source,
+        )
     return None
+
+
+def _is_versioned(name: str, stem: str) -> bool:
+    return _VERSION_IN_NAME.fullmatch(posixpath.basename(name)) is not None and name.startswith(f"{stem}_")
 
 
 def _is_for(name: str, stem: str, version: Version, goos: str, goarch: str) -> bool:

@@ -47,7 +47,7 @@ class MservServer(Server):
     def route(self, request: Request) -> Optional[Reply]:
         parts = request.path.strip("/").split("/")
         if request.path == "/health":
-            return payload(200, {"http_started": True, "grpc_started": False})
+            return payload(200, {"HTTPStarted": True, "GRPCStarted": False})
         if parts[:2] != ["api", "mw"]:
             return 404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n"
         rest, method = parts[2:], request.method

@@ -284,6 +284,11 @@ def test_contract_of_what_is_no_bundle(mserv: str, content: bytes, status: int, 
     assert (answer.status_code, said["Status"], said["Payload"]) == (status, "error", None) and part in said["Error"]
 
 
+def test_contract_of_its_health(mserv: str) -> None:
+    said = get(f"{mserv}/health").json()
+    assert said["Status"] == "ok" and said["Payload"]["HTTPStarted"] is True
+
+
 def test_contract_of_what_is_not_there(mserv: str) -> None:
     for path in ("bundle/13b0eb10-419f-40ef-838d-6d26bb2eeaa8", "13b0eb10-419f-40ef-838d-6d26bb2eeaa8"):
         answer = get(f"{mserv}/api/mw/{path}")
