@@ -110,7 +110,7 @@ FAILURES: Tuple[Failure, ...] = (
         OPEN,
         500,
         "the request reaches the upstream, and its answer goes out with status 500 and an unchanged body",
-        "v5.3.0:gateway/res_handler_go_plugin.go (HandleGoPluginResponse)",
+        "v5.3.0:gateway/res_handler_go_plugin.go (HandleGoPluginResponse); seen on 4.0.16, 5.3.0 and 5.8.9",
     ),
     Failure(
         UNFETCHABLE,
@@ -119,7 +119,8 @@ FAILURES: Tuple[Failure, ...] = (
         OPEN,
         0,
         "the API is served without its plugins",
-        "v5.3.0:gateway/coprocess_bundle.go (loadBundle), v5.3.0:gateway/api_definition.go:367; seen on 5.3.0",
+        "v5.3.0:gateway/coprocess_bundle.go (loadBundle), v5.3.0:gateway/api_definition.go:367; "
+        "seen on 4.0.16 and 5.3.0",
     ),
     Failure(
         UNFETCHABLE,
@@ -128,7 +129,7 @@ FAILURES: Tuple[Failure, ...] = (
         CLOSED,
         401,
         "the API falls back to keys of the gateway, so that clients of the plugin are refused",
-        "v5.3.0:gateway/api_loader.go:359-392",
+        "v5.3.0:gateway/api_loader.go:359-392; seen on 4.0.16 and 5.3.0",
     ),
     Failure(
         UNFETCHABLE,
@@ -137,7 +138,7 @@ FAILURES: Tuple[Failure, ...] = (
         CLOSED,
         404,
         "the API is not served",
-        "v5.14.0:gateway/api_definition.go:344-347,756-759",
+        "v5.14.0:gateway/api_definition.go:344-347,756-759; seen on 5.8.9",
     ),
     Failure(
         UNVERIFIED,
@@ -146,7 +147,7 @@ FAILURES: Tuple[Failure, ...] = (
         OPEN,
         0,
         "the bundle is used all the same, and only the log says so",
-        "v5.3.0:gateway/coprocess_bundle.go:330-336",
+        "v5.3.0:gateway/coprocess_bundle.go:330-336; seen on 4.0.16 and 5.3.0",
     ),
     Failure(
         UNVERIFIED,
@@ -155,7 +156,7 @@ FAILURES: Tuple[Failure, ...] = (
         CLOSED,
         404,
         "the API is not served",
-        "v5.3.1:gateway/coprocess_bundle.go, v5.14.0:gateway/api_definition.go:344-347",
+        "v5.3.1:gateway/coprocess_bundle.go, v5.14.0:gateway/api_definition.go:344-347; seen on 5.8.9",
     ),
     Failure(
         FOREIGN,

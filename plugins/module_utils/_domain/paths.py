@@ -269,7 +269,9 @@ def _files_reason(
         return f"For a plugin X.so, {opened}: one bundle serves {'both' if len(together) > 1 else 'it'}."
     for phase in phases:
         if shared_layout(before, after, STEM, goos, archs[0], [phase]) is None:
-            first = [(candidates(version, STEM, goos, archs[0], phase) or ["nothing"])[0] for version in (before, after)]
+            first = [
+                (candidates(version, STEM, goos, archs[0], phase) or ["nothing"])[0] for version in (before, after)
+            ]
             return (
                 f"For a plugin X.so in a {phase} hook, {before} opens {first[0]} first and {after} opens {first[1]} "
                 "first: no bundle can hold builds for both."
@@ -371,7 +373,8 @@ def _compiler_rules(
         if row.published(version) and not row.loads_plugins(version):
             rules.append(
                 Rule(
-                    f"Gateways {version} of the edition {edition} were built without support for Go plugins.", row.source
+                    f"Gateways {version} of the edition {edition} were built without support for Go plugins.",
+                    row.source,
                 )
             )
             usable = False

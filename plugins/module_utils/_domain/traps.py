@@ -225,7 +225,9 @@ def _literals(decision: Decision, plugins: Sequence[PluginFacts]) -> List[Findin
             )
             found.append(info("literal-rewritten", plugin.name, said, remedy, source))
         elif plugin.given == ARTIFACTS:
-            remedy = "Let the pipeline change the module line itself, or rename the module so that no literal begins so."
+            remedy = (
+                "Let the pipeline change the module line itself, or rename the module so that no literal begins so."
+            )
             found.append(warning("literal-rewritten", plugin.name, said, remedy, source))
     return found
 

@@ -10,6 +10,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers impo
     EDITIONS,
     compiler_contract,
     compiler_image,
+    edition_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import compiled_name
@@ -90,6 +91,47 @@ def test_every_edition_has_releases(row):
 )
 def test_which_compiler_images_were_published(version, edition, image):
     assert compiler_image(Version.parse(version), edition) == image
+
+
+@pytest.mark.parametrize("row", CONTRACTS, ids=lambda row: row.versions)
+def test_every_build_gets_a_path_of_its_own(row):
+    first, second = row.built_path("X", "t1"), row.built_path("X", "t2")
+    assert first != second and first.endswith("t1")
+    assert row.expected_plugin_path("X", "t1") in (None, first)
+    assert row.unique_by == ("build-id" if row.mode == "gopath" else "module-line")
+
+
+@pytest.mark.parametrize("row", EDITIONS, ids=lambda row: row.name)
+def test_a_compiler_was_published_only_where_there_is_a_gateway_that_loads_plugins(row):
+    for version in ALL:
+        if compiler_image(version, row.name):
+            assert row.published(version) and row.loads_plugins(version)
+
+
+@pytest.mark.parametrize(
+    ("version", "edition", "published", "loads"),
+    [
+        ("5.6.1", "ee", False, True),
+        ("5.7.0", "ee", True, True),
+        ("5.0.13", "fips", False, True),
+        ("5.0.14", "fips", True, False),
+        ("5.3.1", "fips", False, True),
+        ("5.3.5", "fips", True, True),
+        ("5.3.6", "fips", True, False),
+        ("5.3.9", "fips", True, False),
+        ("5.3.10", "fips", True, True),
+        ("5.3.13", "fips", False, True),
+        ("5.5.0", "fips", True, True),
+        ("5.5.1", "fips", True, False),
+        ("5.6.1", "fips", True, False),
+        ("5.7.0", "fips", True, True),
+        ("5.11.0", "fips", False, True),
+        ("5.13.0", "fips", True, True),
+    ],
+)
+def test_editions_by_version(version, edition, published, loads):
+    row = edition_of(edition)
+    assert (row.published(version), row.loads_plugins(version)) == (published, loads)
 
 
 def test_an_unknown_edition_is_a_slip():

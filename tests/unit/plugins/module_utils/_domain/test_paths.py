@@ -73,7 +73,13 @@ def test_paths_in_words(current, target, hooks, path, cutover):
 
 @pytest.mark.parametrize(
     ("current", "target", "supported"),
-    [("5.3.0", "5.8.9", True), ("4.3.8", "5.0.2", False), ("5.0.2", "5.8.9", False), ("4.0.3", "4.0.16", True), ("4.0.0", "4.0.16", False)],
+    [
+        ("5.3.0", "5.8.9", True),
+        ("4.3.8", "5.0.2", False),
+        ("5.0.2", "5.8.9", False),
+        ("4.0.3", "4.0.16", True),
+        ("4.0.0", "4.0.16", False),
+    ],
 )
 def test_what_is_supported(current, target, supported):
     assert decide(current, target, [PRE]).supported is supported
@@ -99,6 +105,90 @@ def test_the_reasons_warn_of_what_bites():
     assert "emergency backup that 4.0.3 wrote" in told("4.0.3", "5.8.9")
     assert "plugin compiler of 5.0.2 does not build for 5.0.2" in told("4.3.8", "5.0.2")
     assert "compiler of 5.2.1 ignores the build id" in told("5.2.1", "5.8.9")
+
+
+def test_builds_that_are_at_hand_need_no_compiler():
+    assert decide("5.0.2", "5.8.9", [PRE]).compiled == ("5.0.2", "5.8.9")
+    decision = decide("5.0.2", "5.8.9", [PRE], built=["5.0.2"])
+    assert decision.compiled == ("5.8.9",) and decision.supported
+    assert not any("compiler of 5.0.2" in reason for reason in decision.reasons)
+
+
+def test_running_builds_can_be_used_on_where_a_link_can_be_put():
+    decision = decide("5.0.2", "5.8.9", [PRE], linked=True)
+    assert decision.linked and decision.supported and decision.compiled == ("5.8.9",)
+    refused = decide("5.0.2", "5.8.9", [PRE], linked=True, placeable=False)
+    assert not refused.supported and any("by a link" in reason for reason in refused.reasons)
+
+
+def test_builds_of_their_own_need_hosts_that_take_files():
+    assert decide("4.0.3", "4.0.16", [PRE]).supported
+    refused = decide("4.0.3", "4.0.16", [PRE], placeable=False)
+    assert not refused.supported and any("Files would have to be put" in reason for reason in refused.reasons)
+    assert decide("5.3.0", "5.8.9", [PRE], placeable=False).supported
+
+
+def test_several_architectures_share_a_bundle_where_names_tell_them_apart():
+    decision = decide("5.3.0", "5.8.9", [PRE], goarchs=["arm64", "amd64"])
+    assert decision.goarchs == ("amd64", "arm64") and decision.cutover == "shared" and decision.supported
+    assert decision.files["5.8.9"] == {"amd64": "X_v5.8.9_linux_amd64.so", "arm64": "X_v5.8.9_linux_arm64.so"}
+    assert [(build.version, build.goarch) for build in decision.builds] == [
+        ("5.3.0", "amd64"),
+        ("5.3.0", "arm64"),
+        ("5.8.9", "amd64"),
+        ("5.8.9", "arm64"),
+    ]
+
+
+@pytest.mark.parametrize(("current", "target"), [("4.0.3", "4.0.16"), ("4.0.3", "5.8.9"), ("4.0.16", "4.0.16")])
+def test_several_architectures_do_not_where_only_the_exact_name_is_known(current, target):
+    decision = decide(current, target, [PRE], goarchs=["arm64", "amd64"])
+    assert decision.cutover == "per-host" and not decision.supported
+    assert any("architectures apart by file name" in reason for reason in decision.reasons)
+
+
+def test_the_order_of_the_hooks_is_that_of_a_request():
+    decision = decide("5.3.0", "5.8.9", [RESPONSE, "post", PRE, "auth_check"])
+    assert decision.kinds == ("pre", "auth_check", "post", "response")
+    assert decide("5.3.0", "5.8.9", ["request"]).kinds == ("pre", "post_key_auth", "post")
+
+
+@pytest.mark.parametrize(
+    ("current", "target", "edition", "supported"),
+    [
+        ("5.7.0", "5.8.9", "ee", True),
+        ("5.6.1", "5.8.9", "ee", False),
+        ("5.8.14", "5.13.0", "fips", True),
+        ("5.8.13", "5.13.0", "fips", False),
+    ],
+)
+def test_an_edition_needs_its_own_compiler(current, target, edition, supported):
+    decision = decide(current, target, [PRE], edition=edition)
+    assert decision.supported is supported
+    assert all(f"compiler-{edition}:" in build.image for build in decision.builds if build.image)
+
+
+def test_no_build_loads_where_support_for_plugins_was_left_out():
+    decision = decide("5.3.9", "5.13.0", [PRE], edition="fips", built=["5.3.9", "5.13.0"])
+    assert not decision.supported
+    assert any("built without support for Go plugins" in reason for reason in decision.reasons)
+
+
+def test_an_unknown_edition_is_a_slip():
+    with pytest.raises(KeyError):
+        decide("5.3.0", "5.8.9", [PRE], edition="pro")
+
+
+def test_the_trap_of_the_published_path_2_is_among_the_reasons():
+    assert "The bundle that the published path 2 describes" in told("4.0.3", "4.3.1")
+    assert "path 2 describes" not in told("4.0.3", "4.3.2")
+
+
+@pytest.mark.parametrize("current", ALL[::6], ids=str)
+def test_every_reason_has_a_source(current):
+    for target in ALL[::6]:
+        decision = decide(current, target, [PRE, RESPONSE])
+        assert decision.sources and all(decision.sources)
 
 
 def test_versions_that_are_no_releases_are_decided_too():

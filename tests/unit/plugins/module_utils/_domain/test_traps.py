@@ -1,0 +1,180 @@
+# Copyright (c) 2026 tyk.upgrade contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import decide
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.traps import (
+    Download,
+    OutsidePlugin,
+    PluginFacts,
+    traps,
+)
+
+ALL = [version for version in all_versions() if version.major >= 4]
+
+
+def found(current, target, hooks=("pre",), given=None, **decided):
+    return traps(decide(current, target, hooks, **decided), **(given or {}))
+
+
+def told(findings):
+    return [(finding.code, finding.severity.value, finding.subject) for finding in findings]
+
+
+@pytest.mark.parametrize("edition", ["ce", "ee", "fips"])
+@pytest.mark.parametrize("current", ALL[::6], ids=str)
+def test_every_trap_is_a_sentence_with_a_remedy_and_a_source(current, edition):
+    given = {
+        "plugins": [PluginFacts("A", "source", "foo", ("a.go:3",)), PluginFacts("B", "artifacts", "foo", ("b.go:3",))],
+        "hooks": [Hook("pre", "F", "A_v5.2.0_linux_amd64.so", disabled=True)],
+        "outside": [OutsidePlugin("orders", "p/P.so"), OutsidePlugin("orders", "p/Q.so", "analytics")],
+        "downloads": [Download("b.zip", 30_000_000, 5e6, "gw1"), Download("c.zip", 1, 0)],
+        "glibc": {"h1": "2.28", "h2": ""},
+    }
+    for target in ALL[::5]:
+        findings = found(current, target, ("pre", "response"), given, edition=edition, goarchs=["amd64", "arm64"])
+        assert len(set(findings)) == len(findings)
+        for finding in findings:
+            assert finding.source, finding
+            assert finding.message.endswith(".") and finding.remedy.endswith("."), finding
+            assert "None" not in finding.sentence() and "  " not in finding.sentence(), finding
+
+
+@pytest.mark.parametrize("current", ALL, ids=str)
+def test_a_decision_that_compilers_or_editions_stop_says_so_as_an_error(current):
+    for edition in ("ce", "ee", "fips"):
+        for target in ALL[::7]:
+            decision = decide(current, target, ["pre"], edition=edition)
+            stopped = not decision.supported and decision.cutover == "shared"
+            errors = [finding for finding in traps(decision) if finding.severity.value == "error"]
+            assert errors or not stopped, f"{current} to {target}, {edition}"
+            if errors:
+                assert not decision.supported
+
+
+def test_an_ordinary_pair_has_no_trap():
+    assert found("5.3.1", "5.8.9") == []
+
+
+def test_nothing_that_moves_has_no_trap():
+    assert found("5.2.1", "5.8.9", hooks=()) == []
+
+
+@pytest.mark.parametrize(
+    ("current", "target", "decided", "wanted"),
+    [
+        ("4.3.8", "5.0.2", {}, [("compiler-unusable", "error", "5.0.2")]),
+        ("5.0.2", "5.8.9", {}, [("compiler-unusable", "error", "5.0.2")]),
+        ("5.0.2", "5.8.9", {"linked": True}, []),
+        ("5.0.2", "5.8.9", {"built": ["5.0.2"]}, []),
+        ("5.1.0", "5.8.9", {}, [("build-id-ignored", "info", "5.1.0")]),
+        ("5.1.0", "5.2.3", {}, [("build-id-ignored", "info", "5.1.0"), ("build-id-ignored", "info", "5.2.3")]),
+        ("5.2.4", "5.8.9", {}, []),
+        ("4.0.3", "4.3.1", {}, [("exact-name-first", "info", "4.3.1")]),
+        ("4.0.3", "4.3.2", {}, []),
+        ("5.6.1", "5.8.9", {"edition": "ee"}, [("edition-unpublished", "error", "5.6.1")]),
+        ("5.7.0", "5.8.9", {"edition": "ee"}, []),
+        ("5.3.6", "5.13.0", {"edition": "fips"}, [("edition-without-plugins", "error", "5.3.6")]),
+        ("5.3.5", "5.13.0", {"edition": "fips"}, [("edition-unpublished", "error", "5.3.5")]),
+        ("5.3.5", "5.13.0", {"edition": "fips", "built": ["5.3.5"]}, []),
+        ("5.8.14", "5.8.15", {"edition": "fips"}, [("compiler-doubtful", "warning", "5.8.15")]),
+        ("5.8.14", "5.12.0", {"edition": "fips"}, [("edition-unpublished", "error", "5.12.0")]),
+        ("4.3.8", "5.8.9", {"goarch": "arm64"}, [("compiler-doubtful", "warning", "4.3.8")]),
+        ("5.0.3", "5.8.9", {"goarch": "arm64"}, []),
+        ("5.8.8", "5.8.9", {"goarch": "s390x", "built": ["5.8.8"]}, [("compiler-doubtful", "warning", "5.8.9")]),
+    ],
+)
+def test_traps_of_versions_editions_and_architectures(current, target, decided, wanted):
+    assert told(found(current, target, **decided)) == wanted
+
+
+def test_a_compiler_that_takes_no_architecture():
+    (finding,) = found("4.0.16", "5.3.1", goarch="arm64")
+    assert "builds for its own, amd64" in finding.message and "CC=" not in finding.remedy
+
+
+@pytest.mark.parametrize(("current", "target"), [("4.1.0", "4.3.1"), ("4.2.4", "4.3.0")])
+def test_response_hooks_of_versions_that_open_nothing_but_the_exact_name(current, target):
+    findings = found(current, target, ["response"])
+    assert told(findings) == [("exact-name-first", "info", current), ("exact-name-first", "info", target)]
+    assert all("opens nothing but X.so" in finding.message for finding in findings)
+    assert found(current, target, ["pre"]) == []
+
+
+def test_artifacts_of_compilers_that_ignore_the_build_id():
+    plugins = [PluginFacts("A", "artifacts"), PluginFacts("B", "bundle")]
+    findings = found("5.2.1", "5.8.9", given={"plugins": plugins}, built=["5.2.1", "5.8.9"])
+    assert told(findings) == [("plugin-path-shared", "warning", "A")]
+
+
+def test_literals_that_the_compiler_would_change():
+    source = PluginFacts("A", "source", "foo", ("main.go:12",))
+    (finding,) = found("5.2.5", "5.8.9", given={"plugins": [source]})
+    assert (finding.code, finding.severity.value) == ("literal-rewritten", "info")
+    assert "'foo'" in finding.message and "main.go:12" in finding.message and "5.2.5 and 5.8.9" in finding.message
+    artifacts = PluginFacts("A", "artifacts", "foo", ("main.go:12",))
+    assert told(found("5.2.5", "5.8.9", given={"plugins": [artifacts]})) == [("literal-rewritten", "warning", "A")]
+    assert found("4.3.8", "5.0.15", given={"plugins": [source]}) == []
+    assert found("5.2.5", "5.8.9", given={"plugins": [PluginFacts("A", "source", "foo")]}) == []
+
+
+def test_the_newer_library_of_one_compiler():
+    hosts = {"old": "2.28", "new": "2.36", "newest": "2.41", "unknown": ""}
+    findings = found("5.3.0", "5.8.9", given={"glibc": hosts})
+    assert told(findings) == [("plugin-glibc", "warning", "old"), ("plugin-glibc", "warning", "unknown")]
+    assert "old has 2.28" in findings[0].message and "unknown may have" in findings[1].message
+    assert found("5.3.1", "5.8.9", given={"glibc": hosts}) == []
+    assert found("5.3.0", "5.8.9", given={"glibc": hosts}, built=["5.3.0"]) == []
+
+
+def test_hooks_that_name_a_version_or_are_switched_off():
+    pinned = Hook("pre", "F", "X_v5.2.0_linux_amd64.so")
+    off = Hook("post", "G", "X.so", disabled=True)
+    assert told(found("5.2.0", "5.8.9", given={"hooks": [pinned]}, built=["5.2.0"])) == [("path-pinned", "info", "X")]
+    assert told(found("4.3.8", "5.8.9", given={"hooks": [off]})) == [("hook-disabled", "warning", "X")]
+    assert found("5.3.1", "5.8.9", given={"hooks": [off]}) == []
+
+
+@pytest.mark.parametrize(
+    ("current", "target", "kind", "remedy"),
+    [
+        ("5.3.1", "5.8.9", "endpoint", "Put p/P_v5.3.1_linux_amd64.so and p/P_v5.8.9_linux_amd64.so on every gateway"),
+        ("4.0.16", "5.8.9", "endpoint", "Put p/P_v5.8.9_linux_amd64.so beside it on every gateway before"),
+        ("4.0.3", "4.0.16", "endpoint", "put at this path on each gateway while it is stopped"),
+        ("5.3.1", "5.8.9", "analytics", "put at this path on each gateway while it is stopped"),
+    ],
+)
+def test_plugins_that_no_bundle_carries(current, target, kind, remedy):
+    (finding,) = found(current, target, given={"outside": [OutsidePlugin("orders", "p/P.so", kind)]})
+    assert (finding.code, finding.severity.value, finding.subject) == ("endpoint-plugin", "error", "orders")
+    assert remedy in finding.remedy
+
+
+def test_plugins_outside_bundles_stay_where_no_gateway_moves():
+    assert found("5.8.9", "5.8.9", given={"outside": [OutsidePlugin("orders", "p/P.so")]}) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "speed", "wanted"),
+    [
+        (14_000_000, 45e6 / 8, []),
+        (27_400_000, 8e6, [("bundle-slow", "warning", "b.zip")]),
+        (27_400_000, 5e6, [("bundle-slow", "error", "b.zip")]),
+        (12_500_000, 5e6, []),
+        (1, 0, [("bundle-slow", "error", "b.zip")]),
+    ],
+)
+def test_a_bundle_that_takes_too_long(size, speed, wanted):
+    assert told(found("5.3.1", "5.8.9", given={"downloads": [Download("b.zip", size, speed, "gw1")]})) == wanted
+
+
+def test_versions_that_wait_as_long_as_it_takes():
+    slow = {"downloads": [Download("b.zip", 10**9, 1e6)]}
+    assert told(found("4.0.3", "4.0.9", given=slow)) == []
+    (finding,) = found("4.0.3", "4.0.16", given=slow)
+    assert "4.0.16 gives a download 5 s" in finding.message
