@@ -70,7 +70,7 @@ def test_folders_that_a_zip_names_first_are_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", [["lib/a.py"], ["lib/a.py", "lib/"], ["lib/sub/a.py", "lib/"]])
 def test_folders_that_it_does_not_name_first_are_not(tmp_path: Path, order: List[str]) -> None:
-    files = {name: b"" for name in order}
+    files = dict.fromkeys(order, b"")
     assert any(repr(order[0]) in one for one in errors(info(zipped(tmp_path / "a.zip", files, manifest_for({})))))
 
 

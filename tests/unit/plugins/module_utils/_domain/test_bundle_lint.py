@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import (
     download_seconds,
     lint_download,
