@@ -81,12 +81,6 @@ class Inspected:
     size: int
     glibc_versions: Tuple[str, ...] = ()
 
-    @property
-    def is_plugin(self) -> bool:
-        """Whether Go built it to be opened by another Go program."""
-        mode = self.program.info.settings.get("-buildmode")
-        return self.kind == "shared" and bool(self.program.plugin_path) and mode in (None, "plugin")
-
 
 @contextlib.contextmanager
 def mapped(path: str) -> Iterator[Content]:
@@ -101,17 +95,35 @@ def mapped(path: str) -> Iterator[Content]:
 def inspect(path: str, name: str = "") -> Inspected:
     """Everything that a Go program's or plugin's file tells.
 
-    name: what findings shall call it, the file's name if empty. Raises NotElf, a ValueError, with a clause such as
-    "it is cut off: …"; OSError for a file that cannot be read.
+    name: what findings shall call it, the file's name if empty. Raises ValueError with a clause such as "it is cut off:
+    …"; OSError for a file that cannot be read.
     """
+    with opened(path) as elf:
+        return _inspected(elf, name or os.path.basename(path), len(elf.content))
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[ElfFile]:
+    """An ELF file. Raises NotElf also where what is read from it later turns out to be damaged."""
     with mapped(path) as content:
         try:
-            return _inspected(ElfFile(content), name or os.path.basename(path), len(content))
-        except NotElf:
-            raise
-        except (ValueError, struct.error, IndexError, OverflowError) as problem:
-            what = str(problem) if type(problem) is ValueError else "its tables are damaged"
-            raise NotElf(what) from problem
+            yield ElfFile(content)
+        except (struct.error, IndexError, OverflowError) as problem:
+            raise NotElf("its tables are damaged") from problem
+
+
+def unfit_for_plugin(inspected: Inspected) -> str:
+    """Why Go could not open it as a plugin, as a clause; empty if it could."""
+    mode = inspected.program.info.settings.get("-buildmode", "plugin")
+    if inspected.interpreter or inspected.kind == "executable":
+        return "it is a program, not a plugin"
+    if inspected.kind != "shared":
+        return f"it is an ELF file of type {inspected.kind}, not a shared library"
+    if mode != "plugin":
+        return f"it was built with -buildmode={mode}, not as a plugin"
+    if not inspected.program.fingerprints:
+        return "it is a shared library without what Go's linker puts into a plugin"
+    return ""
 
 
 def _inspected(elf: ElfFile, name: str, size: int) -> Inspected:
@@ -191,11 +203,11 @@ def symbol_prefix(path: str) -> str:
 
 def read_go_binary(path: str) -> GoBinary:
     """Read a file. Raises ValueError with a sentence for one that is not a 64-bit or 32-bit ELF file built by Go."""
-    with mapped(path) as content:
-        elf = ElfFile(content)
+    with opened(path) as elf:
         version, text = _build_info_of(elf)
-    built = parse_build_info(version, text)
-    return GoBinary(elf.machine, version, built.path, tuple(built.settings.items()))
+        built = parse_build_info(version, text)
+        plugin_path = _plugin_path(elf, built, _fingerprints(elf))
+    return GoBinary(elf.machine, version, plugin_path, tuple(built.settings.items()))
 
 
 def _build_info_of(elf: ElfFile) -> Tuple[str, str]:

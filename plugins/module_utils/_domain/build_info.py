@@ -174,6 +174,18 @@ class Comparison:
     exact: bool = False  # decided by fingerprints, as the gateway itself would
     findings: Tuple[Finding, ...] = ()
 
+    def to_dict(self) -> Dict[str, Any]:
+        return {
+            "modules": [module.to_dict() for module in self.modules],
+            "packages": list(self.packages),
+            "exact": self.exact,
+        }
+
+
+def compare_platform(plugin: GoProgram, goarch: str) -> List[Finding]:
+    """Hold a plugin against the architecture of gateways of which nothing else is known."""
+    return [] if plugin.platform == f"linux/{goarch}" else [_platform(plugin, "the gateway", f"linux/{goarch}")]
+
 
 def compare(plugin: GoProgram, gateway: GoProgram, glibc: str = "") -> Comparison:
     """Hold a plugin against the gateway that shall load it.
@@ -183,7 +195,7 @@ def compare(plugin: GoProgram, gateway: GoProgram, glibc: str = "") -> Compariso
     that both contain.
     """
     if plugin.platform != gateway.platform:
-        return Comparison(findings=(_platform(plugin, gateway),))
+        return Comparison(findings=(_platform(plugin, gateway.name, gateway.platform),))
     found = [*_settings(plugin, gateway), *_c_library(plugin, gateway, glibc)]
     plain = not any(finding.code in ("plugin-go-version", "plugin-mismatch") for finding in found)
     exact = plain and bool(plugin.fingerprints and gateway.fingerprints)
@@ -243,18 +255,21 @@ def module_of(package: str, modules: Iterable[str]) -> str:
 def clashes(plugins: Sequence[GoProgram], gateway: GoProgram) -> List[Finding]:
     """Plugins that cannot be in one gateway together, though each fits it alone."""
     found: List[Finding] = []
+    by_path: Dict[str, GoProgram] = {}
     for number, second in enumerate(plugins):
+        first = by_path.setdefault(second.plugin_path, second)
+        if first is not second and second.plugin_path:
+            found.append(_shared_path(first, second))
+            continue
         for first in plugins[:number]:
-            if first.plugin_path and first.plugin_path == second.plugin_path:
-                found.append(_shared_path(first, second))
-                continue
             packages = [
                 package
                 for package in differing_packages(second, first)
                 if package not in gateway.fingerprints  # one that the gateway has is a mismatch with the gateway
             ]
-            if packages and first.info.go_version == second.info.go_version:
+            if packages and first.info.go_version == second.info.go_version and first.plugin_path != second.plugin_path:
                 found.append(_clash(first, second, packages))
+                break
     return found
 
 
@@ -297,12 +312,12 @@ def newest_glibc(versions: Iterable[str]) -> str:
 # -- what is wrong, in words -----------------------------------------------------------------------------------------
 
 
-def _platform(plugin: GoProgram, gateway: GoProgram) -> Finding:
+def _platform(plugin: GoProgram, name: str, platform: str) -> Finding:
     return error(
         "plugin-arch",
         plugin.name,
-        f"{plugin.name} is built for {plugin.platform}, and {gateway.name} is {gateway.platform}.",
-        f"Compile it for {gateway.platform}.",
+        f"{plugin.name} is built for {plugin.platform}, and {name} is {platform}.",
+        f"Compile it for {platform}.",
     )
 
 
