@@ -48,6 +48,7 @@ def observed_state(hostvars: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict
         "bundles": [observation.bundle(str(entry.get("item")), entry) for entry in seen.get("bundles") or []],
         "sources": list(seen.get("sources") or []),
         "compilers": list(seen.get("compilers") or []),
+        "artifacts": list(seen.get("artifacts") or []),
         "findings": findings,
     }
 
@@ -63,6 +64,21 @@ def probe_targets(plugins: List[Mapping[str, Any]], apis: List[Mapping[str, Any]
 def plugin_sources(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:
     """The plugins given by source, as plugin_build_info takes them."""
     return pipeline.sources(plugins, base)
+
+
+def plugin_artifacts(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:
+    """The plugins given by files, as plugin_build_info takes them."""
+    return pipeline.artifacts(plugins, base)
+
+
+def given_bundles(plugins: List[Mapping[str, Any]]) -> List[str]:
+    """The names of the bundles that plugins are given by."""
+    return pipeline.given_bundles(plugins)
+
+
+def builds_at_hand(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The builds of the plan that were made elsewhere, like those that plugin_compile returns."""
+    return pipeline.at_hand(plan)
 
 
 def wanted_plugins(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str, Any]]:
@@ -83,6 +99,11 @@ def compile_builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def load_checks(plan: Mapping[str, Any], compiled: List[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """The load tests of the plan, as plugin_verify takes them."""
     return pipeline.load_checks(plan, compiled, pipeline.gateway_images(plan))
+
+
+def published_checks(plan: Mapping[str, Any], host: str, fetched: List[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """The load tests of bundles that lie unpacked on a gateway's host, as plugin_verify takes them."""
+    return pipeline.published_checks(plan, host, fetched)
 
 
 def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: List[Mapping[str, Any]]) -> List[Dict[str, str]]:
@@ -146,6 +167,7 @@ class FilterModule:
     def filters(self) -> Dict[str, Callable[..., Any]]:
         """Name → function, as Ansible asks for them."""
         return {
+            "builds_at_hand": builds_at_hand,
             "bundle_changes": bundle_changes,
             "bundle_files": bundle_files,
             "bundles_in_service": bundles_in_service,
@@ -154,6 +176,7 @@ class FilterModule:
             "container_name": container_name,
             "failure_findings": failure_findings,
             "failure_message": failure_message,
+            "given_bundles": given_bundles,
             "host_settings": host_settings,
             "joined_url": joined_url,
             "load_checks": load_checks,
@@ -161,8 +184,10 @@ class FilterModule:
             "observed_state": observed_state,
             "package_settings": package_settings,
             "placements": placements,
+            "plugin_artifacts": plugin_artifacts,
             "plugin_sources": plugin_sources,
             "probe_targets": probe_targets,
+            "published_checks": published_checks,
             "pump_gap": pump_gap,
             "wanted_plugins": wanted_plugins,
         }

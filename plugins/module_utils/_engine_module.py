@@ -27,14 +27,15 @@ def run_engine_module(
     argument_spec: Dict[str, Any],
     work: Callable[[AnsibleModule, Engine], Dict[str, Any]],
     on_host: Optional[Callable[[AnsibleModule], Dict[str, Any]]] = None,
+    engine_for: str = "container",
     **options: Any,
 ) -> None:
     """Run a module whose work needs a Docker engine; its result is what `work` returns.
 
-    Where `on_host` is given and no container is named, that does the work on the module's own host, without an engine.
+    Where `on_host` is given and the option `engine_for` is not set, that does the work without an engine.
     """
     module = AnsibleModule(argument_spec={**argument_spec, **ENGINE_ARGUMENTS}, supports_check_mode=True, **options)
-    if on_host is not None and not module.params["container"]:
+    if on_host is not None and not module.params[engine_for]:
         try:
             result = on_host(module)
         except (ClientError, DomainError) as problem:

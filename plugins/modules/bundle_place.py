@@ -57,6 +57,13 @@ options:
     description:
       - What the bundle was made from, as a plan has it. A folder that says the same of itself is not downloaded again.
     type: dict
+  links:
+    description:
+      - Files of the bundle that the gateway has open already under another name, and must not open a second time. Each
+        key is a file of this bundle; C(bundle) and C(file) say where the same file lies. It becomes a link to that.
+      - Go knows a plugin by its real path, so a running gateway takes the link for what it has loaded.
+    type: dict
+    default: {}
   state:
     description:
       - V(placed) puts the bundle in place now.
@@ -140,6 +147,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_placement import (
     Content,
     folder_of,
+    links_for,
     placed_files,
     put_in_container,
     put_on_host,
@@ -224,7 +232,8 @@ def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
         with downloaded(params, pid, name) as content:
             changed = not same(files, folder, content)
             if changed:
-                put_in_container(engine, name, content, params["middleware_path"], folder)
+                links = links_for(files, content, params["middleware_path"], params["links"])
+                put_in_container(engine, name, content, params["middleware_path"], folder, links)
     return {"changed": changed, "folder": folder, "findings": []}
 
 
@@ -239,7 +248,8 @@ def place_on_host(module: AnsibleModule) -> Dict[str, Any]:
         with host_lock(f"the bundle {folder}"), downloaded(params, None, place) as content:
             changed = not same(HostFiles(), folder, content)
             if changed:
-                put_on_host(content, folder)
+                links = links_for(HostFiles(), content, params["middleware_path"], params["links"])
+                put_on_host(content, folder, links)
     return {"changed": changed, "folder": folder, "findings": []}
 
 
@@ -251,6 +261,7 @@ def main() -> None:
             "container": {"type": "str"},
             "middleware_path": {"type": "path", "default": "/opt/tyk-gateway/middleware"},
             "provenance": {"type": "dict"},
+            "links": {"type": "dict", "default": {}},
             "state": {"type": "str", "choices": ["placed", "staged"], "default": "placed"},
             "staged_dir": {"type": "path", "default": "/var/lib/tyk-upgrade/staged/bundles"},
             "timeout": {"type": "float", "default": 60},

@@ -15,6 +15,8 @@ author:
 description:
   - Gives the digest of each plugin's source and the id of each compiler image, from which a plan derives what has to be
     built and how the result is called.
+  - Gives the digest of plugins that were built elsewhere, too, and what they say of themselves. Only O(compilers) need a
+    Docker engine.
   - The digest covers just what the compiler gets. Files and folders whose names begin with a dot, C(*.so) and
     C(*_test.go) are left out.
 attributes:
@@ -48,6 +50,29 @@ options:
         required: true
       path:
         description: The folder with its package main.
+        type: path
+        required: true
+  artifacts:
+    description:
+      - Plugins that were built elsewhere, each for one gateway version.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The plugin's name.
+        type: str
+        required: true
+      version:
+        description: The gateway version that it was built for.
+        type: str
+        required: true
+      goarch:
+        description: The architecture that it was built for.
+        type: str
+        default: amd64
+      path:
+        description: The file on the host that runs the module.
         type: path
         required: true
   compilers:
@@ -110,6 +135,33 @@ sources:
     go_files:
       description: Number of Go files of its package main.
       type: int
+artifacts:
+  description: Plugins built elsewhere that can be used.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    plugin:
+      description: The plugin's name.
+      type: str
+    version:
+      description: The gateway version that it was built for.
+      type: str
+    goarch:
+      description: The architecture that it was built for.
+      type: str
+    path:
+      description: The file.
+      type: str
+    sha256:
+      description: SHA-256 of its content.
+      type: str
+    plugin_path:
+      description: The path that Go knows it by. A process loads only one plugin of a path.
+      type: str
+    go_version:
+      description: The Go that built it.
+      type: str
 compilers:
   description: The compiler images, in the order given.
   returned: always
@@ -135,17 +187,19 @@ findings:
   elements: dict
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, ImageGone
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import read_source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 
-def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
+def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, Any]:
     findings: List[Finding] = []
     sources = []
     for one in module.params["sources"]:
@@ -163,8 +217,45 @@ def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
                 "go_files": source.go_files,
             }
         )
-    compilers = [compiler(engine, one, module.params["pull"], findings) for one in module.params["compilers"]]
-    return {"changed": False, "sources": sources, "compilers": compilers, "findings": to_dicts(findings)}
+    artifacts = [found for found in (artifact(one, findings) for one in module.params["artifacts"]) if found]
+    compilers = []
+    if engine is not None:
+        compilers = [compiler(engine, one, module.params["pull"], findings) for one in module.params["compilers"]]
+    return {
+        "changed": False,
+        "sources": sources,
+        "artifacts": artifacts,
+        "compilers": compilers,
+        "findings": to_dicts(findings),
+    }
+
+
+def artifact(wanted: Dict[str, str], findings: List[Finding]) -> Dict[str, Any]:
+    """What a plugin built elsewhere is; empty with a finding for one that cannot be used."""
+    subject = f"{wanted['name']} for {wanted['version']} ({wanted['goarch']})"
+    try:
+        binary, wrong = check_plugin(wanted["path"], wanted["goarch"], "")
+    except OSError as problem:
+        binary, wrong = None, f"It cannot be read: {problem.strerror}."
+    if wrong or binary is None:
+        findings.append(
+            error(
+                "plugin-unreadable",
+                subject,
+                f"The file {wanted['path']} given for {subject} cannot be used. {wrong}",
+                "Correct the path in artifacts of tyk_plugins, or build the plugin for that version and architecture.",
+            )
+        )
+        return {}
+    return {
+        "plugin": wanted["name"],
+        "version": wanted["version"],
+        "goarch": wanted["goarch"],
+        "path": wanted["path"],
+        "sha256": file_digest(wanted["path"]),
+        "plugin_path": binary.path,
+        "go_version": binary.go_version,
+    }
 
 
 def compiler(engine: Engine, wanted: Dict[str, str], pull: str, findings: List[Finding]) -> Dict[str, Any]:
@@ -197,6 +288,17 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                 },
             },
+            "artifacts": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "version": {"type": "str", "required": True},
+                    "goarch": {"type": "str", "default": "amd64"},
+                    "path": {"type": "path", "required": True},
+                },
+            },
             "compilers": {
                 "type": "list",
                 "elements": "dict",
@@ -209,6 +311,8 @@ def main() -> None:
             "pull": {"type": "str", "choices": ["missing", "never"], "default": "missing"},
         },
         look,
+        on_host=look,
+        engine_for="compilers",
     )
 
 

@@ -71,16 +71,44 @@ def whole(files: Files, folder: str, provenance: Optional[Mapping[str, Any]] = N
     return bool(listed) and all(files.stat(posixpath.join(folder, name)) is not None for name in listed)
 
 
+def links_for(
+    files: Files, content: Content, middleware_path: str, wanted: Mapping[str, Mapping[str, str]]
+) -> Dict[str, str]:
+    """Where the files that become links point to. Raises DomainError where the same file is not there."""
+    sizes, links = dict(content.sizes), {}
+    for name, place in wanted.items():
+        path = posixpath.join(folder_of(middleware_path, str(place["bundle"])), str(place["file"]))
+        found = files.stat(path)
+        if found is None or name not in sizes or (not found.get("linkTarget") and found.get("size") != sizes[name]):
+            raise DomainError(
+                error(
+                    "bundle-not-in-use",
+                    str(place["bundle"]),
+                    f"The gateway has no file {path} that is the same as {name} of the new bundle, so it would be loaded "
+                    "a second time, which Go refuses.",
+                    "See whether the gateway uses the bundle that its API definitions name; reload it if not.",
+                )
+            )
+        links[name] = path
+    return links
+
+
 def same(files: Files, folder: str, content: Content) -> bool:
-    """Whether just this bundle lies there: the same manifest, whose checksum covers its files, and files of that size."""
+    """Whether just this bundle lies there: the same manifest, whose checksum covers its files, and files of that size.
+
+    What is a link was made one by an earlier run.
+    """
     with zipfile.ZipFile(content.path) as archive:
         if files.read(posixpath.join(folder, MANIFEST_FILE)) != archive.read(MANIFEST_FILE):
             return False
     found = {name: files.stat(posixpath.join(folder, name)) for name, _size in content.sizes}
-    return all((found[name] or {}).get("size") == size for name, size in content.sizes)
+    return all(
+        one is not None and (one.get("linkTarget") or one.get("size") == size)
+        for one, size in ((found[name], size) for name, size in content.sizes)
+    )
 
 
-def put_on_host(content: Content, folder: str) -> None:
+def put_on_host(content: Content, folder: str, links: Optional[Mapping[str, str]] = None) -> None:
     """Unpack the bundle; the folder is there in one step or not at all."""
     parent = os.path.dirname(folder)
     _make(parent)
@@ -90,6 +118,9 @@ def put_on_host(content: Content, folder: str) -> None:
         with zipfile.ZipFile(content.path) as archive:
             for name, _size in content.sizes:
                 target = os.path.join(part, name)
+                if links and name in links:
+                    os.symlink(links[name], target)
+                    continue
                 with archive.open(name) as source, open(target, "wb") as stream:
                     shutil.copyfileobj(source, stream, 1 << 20)
                     stream.flush()
@@ -104,7 +135,14 @@ def put_on_host(content: Content, folder: str) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def put_in_container(engine: Engine, container: str, content: Content, middleware_path: str, folder: str) -> None:
+def put_in_container(
+    engine: Engine,
+    container: str,
+    content: Content,
+    middleware_path: str,
+    folder: str,
+    links: Optional[Mapping[str, str]] = None,
+) -> None:
     """Unpack the bundle in a container, running or not. The middleware folder itself has to be there.
 
     The manifest comes last: a folder that was cut off is not taken for a bundle.
@@ -117,6 +155,11 @@ def put_in_container(engine: Engine, container: str, content: Content, middlewar
             for place in (posixpath.dirname(prefix), prefix):
                 tar.addfile(_member(place, tarfile.DIRTYPE, 0o755))
             for name, size in sorted(content.sizes, key=lambda one: one[0] == MANIFEST_FILE):
+                if links and name in links:
+                    member = _member(posixpath.join(prefix, name), tarfile.SYMTYPE, 0o777)
+                    member.linkname = links[name]
+                    tar.addfile(member)
+                    continue
                 member = _member(posixpath.join(prefix, name), tarfile.REGTYPE, 0o644)
                 member.size = size
                 with archive.open(name) as source:

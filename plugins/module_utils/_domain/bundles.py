@@ -256,6 +256,11 @@ def bundle_name(stem: str, builds: str) -> str:
     return f"{stem}-{builds}.zip"
 
 
+def artifacts_digest(files: Mapping[str, str]) -> str:
+    """One digest over the digests of a plugin's builds, by version and architecture."""
+    return f"artifacts:{_sha256(dict(sorted(files.items())))}"
+
+
 def placed_name(name: str, version: str) -> str:
     """The name under which the store keeps what gateways of this version find in the folder of the bundle `name`."""
     return f"{name[: -len('.zip')]}-for-{version}.zip"

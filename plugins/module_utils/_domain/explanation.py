@@ -89,7 +89,7 @@ def _steps(decision: Decision) -> List[str]:
     if current == target:
         return [first, switch, old]
     if decision.cutover == SHARED:
-        last = f"Last the gateways are replaced; each opens its build for {target} at its start, without a new download."
+        last = f"Last the gateways are replaced; each opens its build for {target} at its start."
         if decision.linked:
             first += f" On each gateway that runs {current} the folder of the new bundle is put in place beforehand."
         return [first, old, switch, last]

@@ -67,6 +67,7 @@ CODES: Dict[str, str] = {
     "plugin-glibc": "The plugin needs a newer C library than the gateway has.",
     "plugin-tags": "The plugin and the gateway were built with different build tags, as editions are.",
     "plugin-crash": "The gateway's process died while loading the plugin.",
+    "plugin-artifact-missing": "A plugin given as files has no build for a version that runs or is going to.",
     "plugin-unlisted": "An API uses a plugin that is not listed.",
     "plugin-unused": "A listed plugin is used by no API.",
     "plugin-path-shared": "Two builds carry the same plugin path; Go loads only one of them into a process.",

@@ -9,7 +9,29 @@ from __future__ import annotations
 import posixpath
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
+
 BUILD_KEYS = ("plugin", "source", "version", "image", "goos", "goarch", "build_id", "file")
+
+
+def artifacts(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:
+    """The plugins given by files that were built elsewhere, as plugin_build_info takes them."""
+    found = []
+    for plugin in plugins:
+        entries = plugin.get("artifacts")
+        for version, files in entries.items() if isinstance(entries, Mapping) else ():
+            for goarch, path in (files if isinstance(files, Mapping) else {"amd64": files}).items():
+                full = posixpath.join(base, str(path))
+                found.append({"name": str(plugin["name"]), "version": str(version), "goarch": str(goarch), "path": full})
+    return found
+
+
+def given_bundles(plugins: Iterable[Mapping[str, Any]]) -> List[str]:
+    """The names of the bundles that plugins are given by, sorted."""
+    given = [plugin.get("bundle") for plugin in plugins]
+    names = {str(one.get("name") or "") if isinstance(one, Mapping) else str(one) for one in given if one}
+    return sorted(name for name in names if name)
 
 
 def sources(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:
@@ -38,8 +60,17 @@ def compilers(versions: Sequence[str], repository: str, images: Mapping[str, str
 
 
 def builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """What plugin_compile takes."""
-    return [{key: build[key] for key in BUILD_KEYS} for build in plan.get("builds") or []]
+    """What plugin_compile takes; builds that are at hand are left out."""
+    return [{key: build[key] for key in BUILD_KEYS} for build in plan.get("builds") or [] if build["image"]]
+
+
+def at_hand(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The builds that were made elsewhere, in the form in which plugin_compile returns what it has made."""
+    return [
+        {**{key: build[key] for key in BUILD_KEYS}, "path": build["source"]}
+        for build in plan.get("builds") or []
+        if not build["image"]
+    ]
 
 
 def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]) -> List[Dict[str, Any]]:
@@ -59,6 +90,29 @@ def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], 
     return [{"image": images[version], "files": files[version]} for version in sorted(files) if images.get(version)]
 
 
+def published_checks(
+    plan: Mapping[str, Any], host: str, fetched: Iterable[Mapping[str, Any]]
+) -> List[Dict[str, Any]]:
+    """What plugin_verify takes for bundles that lie unpacked on a gateway's host: per image of that gateway, all files
+    that it would open.
+
+    fetched: what bundle_place returned for each bundle of the plan, with the bundle as its item.
+    """
+    step = next(one for one in plan.get("gateways") or [] if one["host"] == host)
+    files: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    for result in fetched:
+        bundle = result["item"]
+        manifest, names = bundle["manifest"], [posixpath.basename(str(one["src"])) for one in result["files"]]
+        paths = {posixpath.basename(str(one["src"])): str(one["src"]) for one in result["files"]}
+        for version, image in ((step["from"], step["image_from"]), (step["to"], step["image_to"])):
+            for hook in bundle_format.hooks(manifest) if image and version in bundle["versions"] else []:
+                found = resolve(str(version), hook.path, names, hook=hook.phase)
+                if found:
+                    entry = files.setdefault(str(image), {}).setdefault(found, {"path": paths[found], "symbols": []})
+                    entry["symbols"] = sorted({*entry["symbols"], hook.name})
+    return [{"image": image, "files": list(entries.values())} for image, entries in files.items()]
+
+
 def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
     """What bundle_build takes as files: each build of this bundle under the name the plan gave it."""
     bundles = {_identity(build): str(build["bundle"]) for build in plan.get("builds") or []}
@@ -75,28 +129,33 @@ def _identity(build: Mapping[str, Any]) -> Tuple[str, ...]:
 
 
 def placements(plan: Mapping[str, Any], host: str) -> Dict[str, List[Dict[str, Any]]]:
-    """What a gateway is given where no bundle can serve both versions.
+    """What is put in place on a gateway: builds of its own where no bundle can serve both versions, and links to files
+    that it has open already.
 
     now: bundles to put in place while it still runs, before the API definitions name them. stopped: those that take
     their place while it is out of service. Each is the name that the API definitions use (bundle), the one that the
-    store has the content under (stored), and the content's provenance.
+    store has the content under (stored), the content's provenance, and its links.
     """
     step = next((one for one in plan.get("gateways") or [] if one["host"] == host), None)
     found: Dict[str, List[Dict[str, Any]]] = {"now": [], "stopped": []}
-    if step is None or step["action"] != "replace":
+    if step is None:
         return found
     for bundle in plan.get("bundles") or []:
         versions, name = bundle.get("versions") or [], str(bundle["name"])
-        if bundle.get("placed_for"):
-            if step["from"] in versions:
-                found["now"].append(_placement(str(bundle["placed_for"]), bundle))
-        elif step["to"] in versions and step["from"] not in versions:
+        if step["from"] in versions and not bundle["keep"] and (bundle.get("placed_for") or bundle.get("links")):
+            found["now"].append(_placement(str(bundle.get("placed_for") or name), bundle))
+        elif step["action"] == "replace" and step["to"] in versions and step["from"] not in versions:
             found["stopped"].append(_placement(name, bundle))
     return found
 
 
 def _placement(name: str, bundle: Mapping[str, Any]) -> Dict[str, Any]:
-    return {"bundle": name, "stored": str(bundle["name"]), "provenance": bundle.get("provenance") or {}}
+    return {
+        "bundle": name,
+        "stored": str(bundle["name"]),
+        "provenance": bundle.get("provenance") or {},
+        "links": bundle.get("links") or {},
+    }
 
 
 def gateway_images(plan: Mapping[str, Any]) -> Dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan_checks
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.explanation import explain
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -47,6 +48,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model imp
     plan_sha256,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import ApiState, BundleState, State
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.traps import PluginFacts, traps
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.waves import batches, order, split
 
@@ -83,8 +85,9 @@ def build(state: State, wanted: Wanted) -> Plan:
     fleet = _fleet(state, wanted)
     work = plan_plugins(state, wanted, fleet) if fleet is not None else PluginWork()
     findings.extend(work.findings)
-    decision, reasons = _decide(fleet, work)
-    findings.extend(reasons)
+    decision, reasons = _decide(state, wanted, fleet, work)
+    said = {(finding.code, finding.subject) for finding in findings}
+    findings.extend(finding for finding in reasons if (finding.code, finding.subject) not in said)
     gateways = _gateways(state, wanted)
     try:
         rolled, waves = _roll(state, wanted, gateways)
@@ -98,6 +101,7 @@ def build(state: State, wanted: Wanted) -> Plan:
         path=decision.path,
         cutover=decision.cutover,
         reasons=tuple(decision.reasons),
+        explanation=tuple(explain(decision)) if decision.path != NONE or decision.cutover != NONE else (),
         forgets_backup=fleet is not None and plan_checks.forgets_backup(wanted, fleet.observed),
         builds=tuple(work.builds),
         bundles=tuple(work.bundles),
@@ -223,14 +227,27 @@ def _fleet(state: State, wanted: Wanted) -> Optional[Fleet]:
     )
 
 
-def _decide(fleet: Optional[Fleet], work: PluginWork) -> Tuple[Decision, List[Finding]]:
+def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWork) -> Tuple[Decision, List[Finding]]:
     if fleet is None or not (fleet.moving or work.apis):
         return Decision(NONE, NONE, [], [], True), []
     current = plan_checks.origin(fleet.observed, fleet.target) or fleet.target
     goos, goarch = fleet.platforms[0]
-    decision = decide(current, fleet.target, work.hooks, goos, goarch)
+    at_hand = bool(work.hooks) and not wanted.sources
+    decision = decide(
+        current,
+        fleet.target,
+        work.hooks,
+        goos,
+        goarch,
+        goarchs=fleet.goarchs,
+        edition=fleet.edition,
+        built=[str(version) for version in fleet.versions] if at_hand else (),
+        linked=any(bundle.links for bundle in work.bundles),
+    )
+    plugins = [PluginFacts(plugin.name, plugin.given_by) for plugin in wanted.plugins]
+    found = traps(decision, plugins=plugins, hooks=work.hooks)
     if decision.path == GAP:
-        return decision, [
+        found.append(
             info(
                 "path-uncovered",
                 "tyk_target_version",
@@ -238,8 +255,8 @@ def _decide(fleet: Optional[Fleet], work: PluginWork) -> Tuple[Decision, List[Fi
                 "Nothing needs to be done.",
                 "; ".join(decision.sources),
             )
-        ]
-    return decision, []
+        )
+    return decision, found
 
 
 def _control_plane(state: State, wanted: Wanted) -> ControlPlaneStep:

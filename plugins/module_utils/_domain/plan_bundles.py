@@ -23,9 +23,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model imp
     Wanted,
     natural,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import Target, layout
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import Target, layout, resolve
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import (
     ApiState,
+    ArtifactState,
     BundleState,
     CompilerState,
     State,
@@ -141,6 +142,14 @@ def _decide(
     serving = {used.content: used.name for used in reversed(in_use) if used.satisfied}
     new: Dict[str, Bundle] = {}
     for used in in_use:
+        handed = _handed_over(used, state, wanted, fleet, work)
+        if handed is not None:
+            if handed and handed != used.name:
+                new.setdefault(handed, _as_given(state, handed, used, fleet))
+                work.apis.extend(_move(api, handed) for api in used.apis)
+            elif handed:
+                work.bundles.append(_kept(used.state, _opened_by(used, fleet)))
+            continue
         sibling = serving.get(used.content)
         if used.satisfied or (sibling is None and used.opens and not fleet.moving):
             work.bundles.append(_kept(used.state, _opened_by(used, fleet)))
@@ -156,6 +165,77 @@ def _decide(
             sibling = bundles[0].name
         work.apis.extend(_move(api, sibling) for api in used.apis)
     work.bundles.extend(new.values())
+
+
+def _handed_over(
+    used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
+) -> Optional[str]:
+    """The published bundle that takes over; empty with findings when it will not do, None when none is given."""
+    plugins = [wanted.plugin(stem) for stem in bundle_format.plugin_stems(used.manifest)]
+    names = sorted({plugin.bundle for plugin in plugins if plugin is not None and plugin.bundle})
+    if not names:
+        return None
+    if len(names) > 1 or any(plugin is None or not plugin.bundle for plugin in plugins):
+        work.findings.append(
+            _not_given(used.name, f"The plugins of {used.name} are not all given by one bundle ({', '.join(names)}).")
+        )
+        return ""
+    bundle = next((one for one in state.bundles if one.name == names[0]), None)
+    if bundle is None or bundle.manifest is None:
+        work.findings.append(_missing(names[0], used.apis))
+        return ""
+    wrong = [one for one in bundle_format.lint(bundle.manifest, bundle.name) if has_errors([one])]
+    if not wrong and bundle_format.plugin_stems(bundle.manifest) != bundle_format.plugin_stems(used.manifest):
+        wrong.append(_not_given(bundle.name, f"The bundle {bundle.name} does not hold the plugins of {used.name}."))
+    for version in fleet.versions if not wrong else ():
+        for goos, goarch in fleet.platforms:
+            found = bundle_format.resolutions(bundle.manifest, bundle.file_names, [version], goos, goarch)[str(version)]
+            wrong += [
+                error(
+                    "bundle-no-file",
+                    bundle.name,
+                    f"In {bundle.name} a gateway {version} on {goos}/{goarch} finds no file for {path}.",
+                    f"Add a build for {version} and publish the bundle under another name.",
+                )
+                for path, file in found.items()
+                if file is None
+            ]
+    work.findings.extend(wrong)
+    return "" if wrong else bundle.name
+
+
+def _not_given(subject: str, message: str) -> Finding:
+    return error(
+        "bundle-invalid", subject, message, "Name one published bundle with builds of all these plugins in tyk_plugins."
+    )
+
+
+def _as_given(state: State, name: str, used: _InUse, fleet: Fleet) -> Bundle:
+    """A bundle that was published by other means, as a part of the plan."""
+    bundle = next(one for one in state.bundles if one.name == name)
+    manifest = bundle.manifest or {}
+    opened: Dict[str, List[str]] = {}
+    for version in fleet.versions:
+        for goos, goarch in fleet.platforms:
+            for hook in bundle_format.hooks(manifest):
+                file = resolve(version, hook.path, bundle.file_names, goos, goarch, hook.phase)
+                if file:
+                    opened.setdefault(file, []).append(hook.name)
+    return replace(
+        _kept(bundle, tuple(str(version) for version in fleet.versions)),
+        replaces=used.name,
+        keep=False,
+        given=True,
+        symbols={file: sorted(set(names)) for file, names in sorted(opened.items())},
+        links=_same_files(bundle, used.state, sorted(opened)),
+    )
+
+
+def _same_files(bundle: BundleState, used: BundleState, names: Sequence[str]) -> Dict[str, Dict[str, str]]:
+    """Files of a bundle that are the very files of the one in use, which running gateways have open."""
+    held = {str(one.get("sha256")): str(one.get("name")) for one in used.files if one.get("sha256")}
+    digests = {str(one.get("name")): str(one.get("sha256")) for one in bundle.files}
+    return {name: {"bundle": used.name, "file": held[digests[name]]} for name in names if digests[name] in held}
 
 
 def _look_at(
@@ -191,11 +271,14 @@ def _new_bundle(
     stems = bundle_format.plugin_stems(used.manifest)
     files = {stem: layout(fleet.targets, stem, bundle_format.phases(used.manifest, stem)) for stem in stems}
     shared = all(names is not None for names in files.values())
+    given = _Given.of(state, wanted)
+    compiled = [stem for stem in stems if stem in wanted.sources]
     findings = _unlisted(used, stems, wanted)
-    findings += _without_source(stems, used, wanted)
+    findings += _without_source(compiled, used, wanted)
+    findings += _without_artifact(stems, wanted, given, fleet)
     findings += [] if shared else _unplaceable(used, state, fleet)
     findings += _further_files(used)
-    compilers, wrong = _compilers(state, fleet)
+    compilers, wrong = _compilers(state, fleet) if compiled else ({}, [])
     work.findings.extend(findings + wrong)
     if findings or wrong:
         return None
@@ -213,7 +296,8 @@ def _new_bundle(
     provenance = replace(provenance, build_id=build_id)
     name = bundle_format.bundle_name(provenance.stem, build_id)
     paths = {source.plugin: source.path for source in state.sources}
-    parts = _Parts(used, provenance, compilers, {stem: paths.get(stem) or wanted.sources[stem] for stem in stems})
+    sources = {stem: paths.get(stem) or wanted.sources[stem] for stem in compiled}
+    parts = _Parts(used, provenance, compilers, sources, given)
     if shared:
         pairs = [(stem, target, file) for stem in stems for target, file in (files[stem] or {}).items()]
         bundle, builds = parts.bundle(name, pairs)
@@ -237,26 +321,39 @@ class _Parts:
     provenance: Provenance
     compilers: Mapping[str, CompilerState]
     sources: Mapping[str, str]
+    given: _Given
+
+    def build(self, bundle: str, stem: str, target: Target, file: str) -> Build:
+        """One build of this bundle, compiled or given."""
+        version, given = str(target.version), self.given.find(stem, target.version, target.goarch)
+        compiler = self.compilers.get(version) if given is None else None
+        return Build(
+            plugin=stem,
+            version=version,
+            goos=target.goos,
+            goarch=target.goarch,
+            edition=self.provenance.edition,
+            build_id=bundle_format.plugin_build_id(self.provenance.build_id, stem),
+            file=file,
+            image=compiler.image if compiler is not None else "",
+            compiler_id=str(compiler.id) if compiler is not None else "",
+            source=given.path if given is not None else self.sources[stem],
+            source_digest=given.sha256 if given is not None else self.used.sources[stem],
+            bundle=bundle,
+        )
+
+    def links(self, builds: Sequence[Build]) -> Dict[str, Dict[str, str]]:
+        """The given builds that are the very files of the bundle in use, which running gateways have open."""
+        held = {str(one.get("sha256")): str(one.get("name")) for one in self.used.state.files if one.get("sha256")}
+        return {
+            build.file: {"bundle": self.used.name, "file": held[build.source_digest]}
+            for build in builds
+            if not build.image and build.source_digest in held
+        }
 
     def bundle(self, name: str, pairs: Sequence[Tuple[str, Target, str]]) -> Tuple[Bundle, List[Build]]:
         """The bundle of this name with a build of each plugin for each target, under these file names."""
-        builds = [
-            Build(
-                plugin=stem,
-                version=str(target.version),
-                goos=target.goos,
-                goarch=target.goarch,
-                edition=self.provenance.edition,
-                build_id=bundle_format.plugin_build_id(self.provenance.build_id, stem),
-                file=file,
-                image=self.compilers[str(target.version)].image,
-                compiler_id=str(self.compilers[str(target.version)].id),
-                source=self.sources[stem],
-                source_digest=self.used.sources[stem],
-                bundle=name,
-            )
-            for stem, target, file in pairs
-        ]
+        builds = [self.build(name, stem, target, file) for stem, target, file in pairs]
         listed = [build.file for build in builds] + [bundle_format.PROVENANCE_FILE]
         manifest = bundle_format.planned_manifest(self.used.manifest, listed)
         bundle = Bundle(
@@ -270,6 +367,7 @@ class _Parts:
             files=tuple(listed),
             symbols={build.file: bundle_format.symbols(self.used.manifest, build.plugin) for build in builds},
             versions=tuple(sorted({build.version for build in builds}, key=Version.parse)),
+            links=self.links(builds),
         )
         return bundle, builds
 
@@ -312,9 +410,29 @@ def _apis_by_bundle(apis: Sequence[ApiState]) -> Dict[str, List[ApiState]]:
 
 
 def _digests(state: State, wanted: Wanted) -> Dict[str, str]:
-    """The digest of each listed plugin's source, as far as it could be read."""
+    """The digest of what each listed plugin is given by, as far as it could be read."""
     listed = wanted.sources
-    return {source.plugin: source.digest for source in state.sources if source.digest and source.plugin in listed}
+    found = {source.plugin: source.digest for source in state.sources if source.digest and source.plugin in listed}
+    for plugin in wanted.plugins:
+        built = {f"{one.version}/{one.goarch}": one.sha256 for one in state.artifacts if one.plugin == plugin.name}
+        if plugin.artifacts and built:
+            found[plugin.name] = bundle_format.artifacts_digest(built)
+    return found
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The builds that are at hand, by plugin, version and architecture."""
+
+    files: Mapping[Tuple[str, str, str], ArtifactState]
+
+    @classmethod
+    def of(cls, state: State, wanted: Wanted) -> _Given:
+        listed = {plugin.name for plugin in wanted.plugins if plugin.artifacts}
+        return cls({(one.plugin, one.version, one.goarch): one for one in state.artifacts if one.plugin in listed})
+
+    def find(self, plugin: str, version: object, goarch: str) -> Optional[ArtifactState]:
+        return self.files.get((plugin, str(version), goarch))
 
 
 def _provenance(bundle: BundleState) -> Optional[Provenance]:
@@ -375,10 +493,10 @@ def _unlisted(used: _InUse, stems: Sequence[str], wanted: Wanted) -> List[Findin
             "plugin-unlisted",
             stem,
             f"The plugin {stem} in bundle {used.name} is used by {_names(used.apis)}, but is not in tyk_plugins.",
-            f"Add {stem} with its source to tyk_plugins; without it these APIs would lose their plugin.",
+            f"Add {stem} with its source, artifacts or bundle to tyk_plugins; without it these APIs would lose it.",
         )
         for stem in stems
-        if stem not in wanted.sources
+        if wanted.plugin(stem) is None
     ]
 
 
@@ -391,8 +509,33 @@ def _without_source(stems: Sequence[str], used: _InUse, wanted: Wanted) -> List[
             f"Correct the source of {stem} in tyk_plugins.",
         )
         for stem in stems
-        if stem in wanted.sources and stem not in used.sources
+        if stem not in used.sources
     ]
+
+
+def _without_artifact(stems: Sequence[str], wanted: Wanted, given: _Given, fleet: Fleet) -> List[Finding]:
+    """Builds that would have to be given and are not. One that was given but is wrong has been named already."""
+    missing = []
+    for stem in stems:
+        plugin = wanted.plugin(stem)
+        if plugin is None or not plugin.artifacts:
+            continue
+        for target in fleet.targets:
+            listed = target.goarch in plugin.artifacts.get(str(target.version), {})
+            if listed or given.find(stem, target.version, target.goarch):
+                continue
+            running = target.version != fleet.target
+            missing.append(
+                error(
+                    "plugin-artifact-missing",
+                    stem,
+                    f"The artifacts of {stem} in tyk_plugins have no build for {target.version} ({target.goarch}).",
+                    "Give the file that runs now, out of the bundle in use: it is linked, not loaded again."
+                    if running
+                    else f"Build {stem} for {target.version} and add the file.",
+                )
+            )
+    return missing
 
 
 def _unplaceable(used: _InUse, state: State, fleet: Fleet) -> List[Finding]:

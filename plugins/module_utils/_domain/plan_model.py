@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
@@ -30,10 +30,21 @@ def natural(text: str) -> Tuple[Tuple[int, str], ...]:
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry of tyk_plugins: its name is the stem of the .so in the manifest."""
+    """One entry of tyk_plugins: its name is the stem of the .so in the manifest.
+
+    It is given by exactly one of: source, the folder of its Go source; artifacts, files that were built elsewhere, by
+    version and architecture; bundle, the name of a bundle in the store that holds it.
+    """
 
     name: str
-    source: str
+    source: str = ""
+    artifacts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bundle: str = ""
+
+    @property
+    def given_by(self) -> str:
+        """source, artifacts or bundle."""
+        return "artifacts" if self.artifacts else "bundle" if self.bundle else "source"
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,12 @@ class Wanted:
 
     @property
     def sources(self) -> Dict[str, str]:
-        """The source folder of each plugin that is listed."""
-        return {plugin.name: plugin.source for plugin in self.plugins}
+        """The source folder of each plugin that is given by source."""
+        return {plugin.name: plugin.source for plugin in self.plugins if plugin.source}
+
+    def plugin(self, name: str) -> Optional[Plugin]:
+        """The entry of this name."""
+        return next((plugin for plugin in self.plugins if plugin.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Build(Part):
-    """One plugin to compile for one version and platform. file is its name in the bundle."""
+    """One plugin for one version and platform. file is its name in the bundle.
+
+    Without an image there is nothing to compile: source is the file itself then, and source_digest its SHA-256.
+    """
 
     plugin: str
     version: str
@@ -124,6 +142,9 @@ class Bundle(Part):
     versions: the gateways that open its files. Where no bundle can serve two versions, those that run now find another
     one in its place: placed_for names the bundle in whose folder it is put on each of them before the switch. Such a
     bundle is published under a name of its own, which no API ever names.
+
+    links: files that gateways have open already, each with the bundle and the file of that it is the same as. Go
+    takes no second file with the same plugin path, but a link to the first. given: it was published by other means.
     """
 
     name: str
@@ -137,6 +158,8 @@ class Bundle(Part):
     symbols: Mapping[str, List[str]]
     versions: Tuple[str, ...] = ()
     placed_for: str = ""
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,6 +223,7 @@ class Plan:
     path: str
     cutover: str
     reasons: Tuple[str, ...] = ()
+    explanation: Tuple[str, ...] = ()
     forgets_backup: bool = False
     builds: Tuple[Build, ...] = ()
     bundles: Tuple[Bundle, ...] = ()
@@ -214,7 +238,7 @@ class Plan:
     @property
     def new_bundles(self) -> List[Bundle]:
         """The bundles that are built and published."""
-        return [bundle for bundle in self.bundles if not bundle.keep]
+        return [bundle for bundle in self.bundles if not bundle.keep and not bundle.given]
 
     @property
     def placed_bundles(self) -> List[Bundle]:
@@ -251,6 +275,7 @@ class Plan:
             "path": self.path,
             "cutover": self.cutover,
             "reasons": list(self.reasons),
+            "explanation": list(self.explanation),
             "forgets_backup": self.forgets_backup,
             "builds": [part.to_dict() for part in self.builds],
             "bundles": [part.to_dict() for part in self.bundles],
@@ -307,17 +332,63 @@ def _plugins(entries: Any) -> Tuple[Plugin, ...]:
             raise DomainError(
                 _setting("tyk_plugins", f"tyk_plugins lists {name} twice.", "List each plugin once, with one source.")
             )
-        source = str(entry.get("source") or "")
-        if not source:
+        plugins[name] = _plugin(name, entry)
+    return tuple(plugins[name] for name in sorted(plugins))
+
+
+def _plugin(name: str, entry: Mapping[str, Any]) -> Plugin:
+    given = [way for way in ("source", "artifacts", "bundle") if entry.get(way)]
+    if len(given) != 1:
+        said = f"is given by {' and '.join(given)}" if given else "has neither source nor artifacts nor bundle"
+        raise DomainError(
+            _setting(
+                "tyk_plugins",
+                f"The plugin {name} of tyk_plugins {said}.",
+                f"Give {name} the folder of its Go source as source, or builds by version as artifacts, or a published "
+                "bundle.",
+            )
+        )
+    if given == ["source"]:
+        return Plugin(name, source=str(entry["source"]))
+    if given == ["bundle"]:
+        bundle = entry["bundle"]
+        named = str(bundle.get("name") or "") if isinstance(bundle, Mapping) else str(bundle)
+        if not named.endswith(".zip"):
             raise DomainError(
                 _setting(
                     "tyk_plugins",
-                    f"The plugin {name} of tyk_plugins has no source; this release builds plugins from source only.",
-                    f"Give {name} the folder of its Go source as source.",
+                    f"The bundle of the plugin {name} of tyk_plugins is named {named!r}.",
+                    "Give the bundle's name in the store, which ends in .zip.",
                 )
             )
-        plugins[name] = Plugin(name, source)
-    return tuple(plugins[name] for name in sorted(plugins))
+        return Plugin(name, bundle=named)
+    return Plugin(name, artifacts=_artifacts(name, entry["artifacts"]))
+
+
+def _artifacts(name: str, entries: Any) -> Dict[str, Dict[str, str]]:
+    """By version and architecture; a plain path is for amd64."""
+    found: Dict[str, Dict[str, str]] = {}
+    for version, files in entries.items() if isinstance(entries, Mapping) else ():
+        if not isinstance(version, str):
+            raise DomainError(
+                _setting(
+                    "tyk_plugins",
+                    f"The artifacts of {name} in tyk_plugins have a version {version!r} that is a number.",
+                    "Put versions in quotes; 5.10 without them is 5.1.",
+                )
+            )
+        wanted = parse_wanted(version, "tyk_plugins")
+        by_arch = files if isinstance(files, Mapping) else {"amd64": files}
+        found[str(wanted)] = {str(goarch): str(path) for goarch, path in by_arch.items()}
+    if not found:
+        raise DomainError(
+            _setting(
+                "tyk_plugins",
+                f"The artifacts of {name} in tyk_plugins are not a mapping of versions to files.",
+                'Write them as {"5.3.0": path.so, "5.8.9": path.so}.',
+            )
+        )
+    return found
 
 
 def _setting(subject: str, message: str, remedy: str) -> Finding:

@@ -216,6 +216,34 @@ class SourceState:
 
 
 @dataclass(frozen=True)
+class ArtifactState:
+    """One plugin that was built elsewhere for one version and architecture, as its file says."""
+
+    plugin: str
+    version: str
+    goarch: str = "amd64"
+    path: str = ""
+    sha256: str = ""
+    plugin_path: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ArtifactState:
+        """Read one entry of the state. Raises ValueError without a plugin's name or a version."""
+        return cls(
+            plugin=_name(data, "plugin", "plugin artifact"),
+            version=_plain(_name(data, "version", "plugin artifact")),
+            goarch=_text(data, "goarch") or "amd64",
+            path=_text(data, "path"),
+            sha256=_text(data, "sha256"),
+            plugin_path=_text(data, "plugin_path"),
+        )
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The entry as from_dict reads it."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
 class CompilerState:
     """One plugin compiler. id is the image's digest, which changes when the image does; None if there is none."""
 
@@ -250,6 +278,7 @@ class State:
     bundles: Tuple[BundleState, ...] = ()
     sources: Tuple[SourceState, ...] = ()
     compilers: Tuple[CompilerState, ...] = ()
+    artifacts: Tuple[ArtifactState, ...] = ()
     findings: Tuple[Finding, ...] = ()
 
     @classmethod
@@ -263,6 +292,7 @@ class State:
             bundles=tuple(BundleState.from_dict(entry) for entry in data.get("bundles") or []),
             sources=tuple(SourceState.from_dict(entry) for entry in data.get("sources") or []),
             compilers=tuple(CompilerState.from_dict(entry) for entry in data.get("compilers") or []),
+            artifacts=tuple(ArtifactState.from_dict(entry) for entry in data.get("artifacts") or []),
             findings=tuple(Finding.from_dict(entry) for entry in data.get("findings") or []),
         )
 
@@ -276,6 +306,7 @@ class State:
             "bundles": [entry.to_dict() for entry in self.bundles],
             "sources": [entry.to_dict() for entry in self.sources],
             "compilers": [entry.to_dict() for entry in self.compilers],
+            "artifacts": [entry.to_dict() for entry in self.artifacts],
             "findings": [entry.to_dict() for entry in self.findings],
         }
 

@@ -117,3 +117,25 @@ def test_what_cannot_be_had_leaves_nothing(
     assert result["failed"] and [one["code"] for one in result["findings"]] == [code], result
     assert words in result["msg"] and "hidden-word" not in json.dumps(result["findings"])
     assert not (tmp_path / "bundles" / bundle_directory(BUNDLE)).exists()
+
+
+def test_what_is_open_already_becomes_a_link(store: Tuple[str, Dict[str, bytes]], tmp_path: Path) -> None:
+    url, files = store
+    files["/new.zip"] = archive()
+    old = tmp_path / "bundles" / bundle_directory("header-1.zip")
+    old.mkdir(parents=True)
+    arguments = {
+        "bundle": BUNDLE, "url": f"{url}/new.zip", "middleware_path": str(tmp_path),
+        "links": {"X.so": {"bundle": "header-1.zip", "file": "Old.so"}},
+    }  # fmt: skip
+    folder = tmp_path / "bundles" / bundle_directory(BUNDLE)
+    for content in (None, b"something else"):
+        if content is not None:
+            (old / "Old.so").write_bytes(content)
+        result = run_module("bundle_place", arguments)
+        assert [one["code"] for one in result["findings"]] == ["bundle-not-in-use"] and not folder.exists()
+    (old / "Old.so").write_bytes(LIBRARY)
+    assert run_module("bundle_place", arguments)["changed"]
+    assert (folder / "X.so").resolve() == (old / "Old.so").resolve()
+    assert json.loads((folder / "tyk-upgrade.json").read_text()) == ABOUT
+    assert run_module("bundle_place", arguments)["changed"] is False

@@ -455,6 +455,126 @@ def test_a_volume_is_no_matter_where_one_bundle_serves_both() -> None:
     assert errors(make(state)) == []
 
 
+# -- plugins that were built or published elsewhere
+
+
+def artifact(plugin: str, version: str, digest: str) -> Dict[str, Any]:
+    path = f"/built/{plugin}-{version}.so"
+    return {"plugin": plugin, "version": version, "goarch": "amd64", "path": path, "sha256": digest, "plugin_path": path}
+
+
+def built_world() -> Dict[str, Any]:
+    """No source and no compiler: files that a pipeline built; that of AuthPlugin for 5.3.0 is the one that runs."""
+    state = world()
+    state.update(sources=[], compilers=[])
+    state["artifacts"] = [
+        artifact("HeaderPlugin", FROM, "a" * 64),
+        artifact("HeaderPlugin", TO, "b" * 64),
+        artifact("AuthPlugin", FROM, "0" * 64),
+        artifact("AuthPlugin", TO, "c" * 64),
+    ]
+    return state
+
+
+def built_wishes(**changes: Any) -> Dict[str, Any]:
+    plugins = [
+        {"name": name, "artifacts": {FROM: f"{name}-old.so", TO: {"amd64": f"{name}-new.so"}}}
+        for name in ("HeaderPlugin", "AuthPlugin")
+    ]
+    return {"plugins": plugins, **changes}
+
+
+def test_files_from_a_pipeline_need_no_compiler() -> None:
+    plan = make(built_world(), **built_wishes())
+    assert errors(plan) == [] and plan.cutover == "shared"
+    assert {build.image for build in plan.builds} == {""} and pipeline.builds(plan.to_dict()) == []
+    header = next(each for each in plan.new_bundles if each.replaces == "header-1.zip")
+    assert [(build.file, build.source, build.source_digest) for build in plan.builds if build.bundle == header.name] == [
+        ("HeaderPlugin_v5.3.0_linux_amd64.so", "/built/HeaderPlugin-5.3.0.so", "a" * 64),
+        ("HeaderPlugin_v5.8.9_linux_amd64.so", "/built/HeaderPlugin-5.8.9.so", "b" * 64),
+    ]
+    at_hand = pipeline.at_hand(plan.to_dict())
+    assert [each["path"] for each in pipeline.bundle_files(header.to_dict(), plan.to_dict(), at_hand)] == [
+        "/built/HeaderPlugin-5.3.0.so", "/built/HeaderPlugin-5.8.9.so",
+    ]  # fmt: skip
+    assert planning.build(settle(built_world(), **built_wishes()), Wanted.from_dict(wishes(**built_wishes()))).empty
+
+
+def test_a_file_that_runs_already_is_linked_on_each_gateway() -> None:
+    plan = make(built_world(), **built_wishes())
+    linked = {each.replaces: each.links for each in plan.new_bundles}
+    old, new = "AuthPlugin_v5.3.0_linux_amd64.so", "AuthPlugin_v5.3.0_linux_amd64.so"
+    assert linked == {"header-1.zip": {}, "auth-1.zip": {new: {"bundle": "auth-1.zip", "file": old}}}
+    placed = pipeline.placements(plan.to_dict(), "gw2")
+    assert [(each["stored"], sorted(each["links"])) for each in placed["now"]] == [
+        (next(each.name for each in plan.new_bundles if each.links), [new])
+    ]
+    assert placed["stopped"] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [(FROM, "out of the bundle in use"), (TO, "Build AuthPlugin for 5.8.9")]
+)
+def test_a_build_that_is_not_given(version: str, words: str) -> None:
+    state = built_world()
+    state["artifacts"] = [each for each in state["artifacts"] if (each["plugin"], each["version"]) != ("AuthPlugin", version)]
+    wanted = built_wishes()
+    wanted["plugins"][1]["artifacts"].pop(version)
+    plan = make(state, **wanted)
+    assert errors(plan) == ["plugin-artifact-missing"]
+    assert words in finding(plan, "plugin-artifact-missing").remedy
+
+
+def given_world(**changes: Any) -> Dict[str, Any]:
+    state = world()
+    state.update(sources=[], compilers=[])
+    names = [f"{stem}_v{version}_linux_amd64.so" for stem in ("HeaderPlugin",) for version in (FROM, TO)]
+    state["apis"] = [each for each in state["apis"] if each["bundle"] != "auth-1.zip"]
+    state["bundles"] = [
+        state["bundles"][0],
+        bundle("header-2.zip", {"pre": [hook("AddLabHeader", "HeaderPlugin")]}, names, **changes),
+    ]
+    for count, each in enumerate(state["bundles"][1]["files"]):
+        each["sha256"] = str(count + 1) * 64
+    return state
+
+
+GIVEN = {"plugins": [{"name": "HeaderPlugin", "bundle": {"name": "header-2.zip"}}]}
+
+
+def test_a_published_bundle_takes_over() -> None:
+    plan = make(given_world(), **GIVEN)
+    assert errors(plan) == [] and plan.builds == () and plan.new_bundles == []
+    (taken,) = [each for each in plan.bundles if each.given]
+    assert (taken.name, taken.replaces, taken.versions) == ("header-2.zip", "header-1.zip", (FROM, TO))
+    assert taken.symbols == {f"HeaderPlugin_v{version}_linux_amd64.so": ["AddLabHeader"] for version in (FROM, TO)}
+    assert {move.to_bundle for move in plan.apis} == {"header-2.zip"} and len(plan.apis) == 5
+    assert planning.build(settle(given_world(), **GIVEN), Wanted.from_dict(wishes(**GIVEN))).empty
+
+
+def test_what_a_given_bundle_shares_with_the_one_in_use_is_linked() -> None:
+    state = given_world()
+    state["bundles"][1]["files"][0]["sha256"] = "0" * 64
+    (taken,) = [each for each in make(state, **GIVEN).bundles if each.given]
+    assert taken.links == {"HeaderPlugin_v5.3.0_linux_amd64.so": {"bundle": "header-1.zip", "file": "HeaderPlugin.so"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda state: state["bundles"].pop(), "bundle-missing"),
+        (lambda state: state["bundles"][1]["files"].pop(), "bundle-no-file"),
+        (lambda state: state["bundles"][1]["manifest"]["custom_middleware"]["pre"].append(hook("Y", "Other")), "bundle-invalid"),
+        (lambda state: state["bundles"][1]["manifest"]["custom_middleware"].update(driver="cobol"), "bundle-invalid"),
+    ],
+)
+def test_a_given_bundle_that_will_not_do(change: Any, code: str) -> None:
+    state = given_world()
+    change(state)
+    plan = make(state, **GIVEN)
+    assert errors(plan) and set(errors(plan)) == {code} and plan.apis == ()
+
+
 def test_a_backup_that_kills_the_target_is_deleted_or_the_run_refused() -> None:
     state = old_world("4.0.16", "5.3.0")
     refused = make(state, version="5.3.0")

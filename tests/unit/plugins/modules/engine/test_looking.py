@@ -206,6 +206,11 @@ def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
     assert seen["present"] and seen["files"] == [{"name": "X.so", "size": len(LIBRARY)}]
     assert run_module("bundle_place", **arguments)["changed"] is False
     assert run_module("bundle_place", check_mode=True, **arguments)["changed"] is False
+    links = {"X.so": {"bundle": "b.zip", "file": "X.so"}}
+    assert run_module("bundle_place", **{**arguments, "bundle": "linked.zip", "links": links})["changed"]
+    linked = f"{MIDDLEWARE}/bundles/{hashlib.md5(b'linked.zip').hexdigest()}/X.so"
+    _stream, about = bench.api.get_archive(pair[0], linked)
+    assert about["linkTarget"] == f"{folder}/X.so"
     missing = run_module("bundle_place", **{**arguments, "bundle": "c.zip", "url": "http://bundles:8080/none.zip"})
     assert missing["failed"] and missing["findings"][0]["code"] == "bundle-missing"
     bench.api.stop(pair[0], timeout=1)
