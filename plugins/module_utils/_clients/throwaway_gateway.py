@@ -49,7 +49,7 @@ _DONE = ("API reload complete", "No API Definitions found, not reloading")
 _FIELD = r'{name}"?[=:]\s*"?(?P<{name}>[^\s",]+)'
 _PATH = re.compile(_FIELD.format(name="mwPath"))
 _NAME = re.compile(_FIELD.format(name="mwSymbolName"))
-_ERROR = re.compile(r'\berror="?(.*?)"? mwPath=')
+_ERROR = re.compile(r'\berror="?(.*?)"? mw\w*=')
 _LEVEL = re.compile(r'(?:level|"level")[=:]\s*"?(?P<level>[a-z]+)')
 _OTHER_TYPE = re.compile(r"could not cast function symbol to (?P<type>http\.HandlerFunc|TykResponseHandler)")
 _RESPONSE_HOOK = "Loaded Go response plugin: "

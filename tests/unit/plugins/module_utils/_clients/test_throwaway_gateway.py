@@ -199,8 +199,9 @@ def printed(name: str) -> str:
         ("4.0.16", 0, "Unsaid", "plugin-mismatch", "said nothing about it"),
         ("4.3.8", 0, "Pre", "plugin-mismatch", "different version of package internal/goarch"),
         ("4.3.8", 1, "Pre", "plugin-mismatch", "cannot read it as a plugin"),
-        ("4.3.8", 2, "Pre", "plugin-path-shared", "plugin already loaded"),
-        ("4.3.8", 3, "Pre", "plugin-mismatch", "built without support for Go plugins"),
+        ("4.3.8", 2, "Pre", "", "usable as a request hook"),
+        ("4.3.8", 3, "Pre", "plugin-path-shared", "plugin already loaded"),
+        ("4.3.8-without-plugins", 0, "Pre", "plugin-mismatch", "built without support for Go plugins"),
     ],
 )
 def test_what_real_gateways_say(version: str, place: int, symbol: str, code: str, words: str) -> None:
