@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_download
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, plugin_stem
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
     UNIQUE_MODULE,
@@ -33,11 +34,6 @@ BUNDLE = "bundle"
 #: How an API uses a plugin that no bundle carries.
 ENDPOINT = "endpoint"
 ANALYTICS = "analytics"
-
-#: Seconds that a gateway gives a download, body included.
-DOWNLOAD_LIMIT = 5.0
-#: Above this part of the limit, a slower moment is enough to miss it.
-DOWNLOAD_MARGIN = 0.5
 
 #: The C library that builds of this compiler may need (Debian bookworm), where its gateway needs that of bullseye.
 NEWER_GLIBC = {"5.3.0": "2.36"}
@@ -64,17 +60,12 @@ class OutsidePlugin:
 
 @dataclass(frozen=True)
 class Download:
-    """What a gateway has to download: bytes, and the bytes per second that were measured from where it stands."""
+    """What a gateway has to download: bytes, and the megabits per second that were measured at a place."""
 
     bundle: str
     size: int
-    bytes_per_second: float
-    gateway: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """How long it takes at that speed."""
-        return self.size / self.bytes_per_second if self.bytes_per_second > 0 else float("inf")
+    speed: float
+    place: str = "measured"
 
 
 def traps(
@@ -399,27 +390,12 @@ def _outside_one(decision: Decision, plugin: OutsidePlugin) -> Finding:
 
 
 def _downloads(decision: Decision, downloads: Iterable[Download]) -> List[Finding]:
-    limited = [version for version in decision.versions if behaves(version, "limits-download")]
-    found = []
-    for download in downloads if limited else []:
-        if download.seconds <= DOWNLOAD_LIMIT * DOWNLOAD_MARGIN:
-            continue
-        where = f" from {download.gateway}" if download.gateway else ""
-        takes = f"{download.seconds:.1f} s" if download.bytes_per_second > 0 else "for ever"
-        message = (
-            f"The bundle {download.bundle} has {download.size / 1e6:.1f} MB, which takes {takes} at the speed "
-            f"measured{where}; {' and '.join(limited)} give{'s' if len(limited) == 1 else ''} a download "
-            f"{DOWNLOAD_LIMIT:.0f} s in all."
-        )
-        remedy = (
-            "Set strip for the plugins (about half the size), give them bundles of their own, or bring the store "
-            "nearer to the gateways."
-        )
-        finding = error if download.seconds > DOWNLOAD_LIMIT else warning
-        found.append(
-            finding("bundle-slow", download.bundle, message, remedy, "v5.14.0:gateway/coprocess_bundle.go:202-224")
-        )
-    return found
+    return [
+        finding
+        for one in downloads
+        if decision.versions and one.speed > 0
+        for finding in lint_download(one.size, one.speed, decision.versions, one.bundle, one.place)
+    ]
 
 
 def _numbers(version: str) -> Tuple[int, ...]:
