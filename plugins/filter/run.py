@@ -86,9 +86,11 @@ def wanted_plugins(plugins: List[Mapping[str, Any]], base: str) -> List[Dict[str
     return pipeline.wanted_plugins(plugins, base)
 
 
-def compiler_images(versions: List[str], repository: str, images: Mapping[str, str]) -> List[Dict[str, str]]:
+def compiler_images(
+    versions: List[str], repository: str, images: Mapping[str, str], edition: str = "ce"
+) -> List[Dict[str, str]]:
     """The compiler image of each gateway version, as plugin_build_info takes them."""
-    return pipeline.compilers(versions, repository, images)
+    return pipeline.compilers(versions, repository, images, edition)
 
 
 def compile_builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -99,6 +101,11 @@ def compile_builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def load_checks(plan: Mapping[str, Any], compiled: List[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """The load tests of the plan, as plugin_verify takes them."""
     return pipeline.load_checks(plan, compiled, pipeline.gateway_images(plan))
+
+
+def published_plan(plan: Mapping[str, Any], results: List[Mapping[str, Any]]) -> Dict[str, Any]:
+    """The plan with the names under which its bundles were published."""
+    return pipeline.published(plan, results)
 
 
 def published_checks(plan: Mapping[str, Any], host: str, fetched: List[Mapping[str, Any]]) -> List[Dict[str, Any]]:
@@ -188,6 +195,7 @@ class FilterModule:
             "plugin_sources": plugin_sources,
             "probe_targets": probe_targets,
             "published_checks": published_checks,
+            "published_plan": published_plan,
             "pump_gap": pump_gap,
             "wanted_plugins": wanted_plugins,
         }

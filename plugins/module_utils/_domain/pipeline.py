@@ -10,6 +10,7 @@ import posixpath
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_image
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 
 BUILD_KEYS = ("plugin", "source", "version", "image", "goos", "goarch", "build_id", "file")
@@ -54,9 +55,18 @@ def wanted_plugins(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict
     return wanted
 
 
-def compilers(versions: Sequence[str], repository: str, images: Mapping[str, str]) -> List[Dict[str, str]]:
-    """The compiler of each gateway version: the one named for it, else the repository's tag of that version."""
-    return [{"version": version, "image": images.get(version) or "%s:v%s" % (repository, version)} for version in versions]
+def compilers(
+    versions: Sequence[str], repository: str, images: Mapping[str, str], edition: str = "ce"
+) -> List[Dict[str, str]]:
+    """The compiler of each gateway version: the one named for it, else the repository's tag of that version.
+
+    Without a repository it is the one that Tyk publishes for the edition.
+    """
+    found = []
+    for version in versions:
+        published = f"tykio/{compiler_image(version, edition) or 'tyk-plugin-compiler'}"
+        found.append({"version": version, "image": images.get(version) or f"{repository or published}:v{version}"})
+    return found
 
 
 def builds(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -88,6 +98,24 @@ def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], 
         wanted_symbols = sorted(set(symbols.get(str(build["file"])) or []))
         files.setdefault(str(build["version"]), []).append({"path": build["path"], "symbols": wanted_symbols})
     return [{"image": images[version], "files": files[version]} for version in sorted(files) if images.get(version)]
+
+
+def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
+    """The plan with the names under which its bundles were published: some stores give them names of their own.
+
+    results: what bundle_publish returned for each bundle, in a loop over what bundle_build returned for it.
+    """
+    names = {str(one["item"]["item"]["name"]): str(one.get("name") or one["item"]["item"]["name"]) for one in results}
+
+    def renamed(part: Mapping[str, Any], *keys: str) -> Dict[str, Any]:
+        return {**part, **{key: names.get(str(part.get(key)), part.get(key)) for key in keys if key in part}}
+
+    return {
+        **plan,
+        "builds": [renamed(build, "bundle") for build in plan.get("builds") or []],
+        "bundles": [renamed(bundle, "name", "placed_for") for bundle in plan.get("bundles") or []],
+        "apis": [renamed(api, "to_bundle") for api in plan.get("apis") or []],
+    }
 
 
 def published_checks(

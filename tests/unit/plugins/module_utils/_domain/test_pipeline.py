@@ -107,3 +107,28 @@ def test_a_bundle_in_service_is_named_by_an_active_api_and_holds_plugins():
         {"id": "off", "bundle": "old2.zip", "active": False},
     ]
     assert pipeline.bundles_in_service(plan, apis) == ["new.zip", "kept.zip"]
+
+
+def test_a_store_may_give_names_of_its_own():
+    plan = {
+        "builds": [{"bundle": "one.zip", "file": "a.so"}, {"bundle": "two.zip", "file": "b.so"}],
+        "bundles": [{"name": "one.zip"}, {"name": "one-for-4.0.13.zip", "placed_for": "one.zip"}, {"name": "two.zip", "placed_for": ""}],
+        "apis": [{"id": "1", "from_bundle": "zero.zip", "to_bundle": "one.zip"}],
+    }
+    results = [
+        {"name": "uuid-1", "item": {"item": {"name": "one.zip"}}},
+        {"name": None, "item": {"item": {"name": "two.zip"}}},
+    ]
+    found = pipeline.published(plan, results)
+    assert [build["bundle"] for build in found["builds"]] == ["uuid-1", "two.zip"]
+    assert found["bundles"] == [
+        {"name": "uuid-1"}, {"name": "one-for-4.0.13.zip", "placed_for": "uuid-1"}, {"name": "two.zip", "placed_for": ""},
+    ]
+    assert found["apis"] == [{"id": "1", "from_bundle": "zero.zip", "to_bundle": "uuid-1"}]
+
+
+def test_the_published_compiler_follows_the_edition():
+    images = pipeline.compilers(["5.3.0", "5.8.9"], "", {"5.3.0": "mine:1"}, "ee")
+    assert [each["image"] for each in images] == ["mine:1", "tykio/tyk-plugin-compiler-ee:v5.8.9"]
+    assert pipeline.compilers(["5.3.0"], "", {})[0]["image"] == "tykio/tyk-plugin-compiler:v5.3.0"
+    assert pipeline.compilers(["5.3.0"], "registry/compiler", {}, "ee")[0]["image"] == "registry/compiler:v5.3.0"
