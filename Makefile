@@ -11,13 +11,15 @@ RUN = PATH="$(VENV)/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" "$(VENV)/
 export SCENARIO
 # Which lab `demo` and `lab-*` work on: docker (default), linux, compose or mixed.
 export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
+# From which version to which: 1, 2, 3 (the paths of the published procedure) or gap; 5.3.0 to 5.8.9 by default.
+export LAB_STORY := $(or $(STORY),$(LAB_STORY))
 
 .PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts bench package molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: collections ## Upgrade the lab under load and report (TARGET=docker|linux|compose|mixed; BREAK=plugin: the refusal of a wrong compiler)
+demo: collections ## Upgrade the lab under load and report (TARGET=docker|linux|compose|mixed; STORY=1|2|3|gap; BREAK=plugin: the refusal of a wrong compiler)
 	@$(RUN) tests/lab/demo.py $(if $(BREAK),--break $(BREAK))
 
 test: collections ## Everything below, side by side; closes with "N passed, N failed"

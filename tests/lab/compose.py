@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import install_packages, locked, run, say
 from fleet import LOCAL, ContainerFleet
-from settings import FROM_VERSION, LABEL, PUMP_FROM, ROOT, LabError, digest
+from settings import LABEL, PUMP_FROM, ROOT, LabError, digest
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -154,7 +154,7 @@ class ComposeFleet(ContainerFleet):
             "label": LABEL,
             "gateway": self.lab.repository("gateway"),
             "pump": self.lab.repository("pump"),
-            "version": FROM_VERSION,
+            "version": settings.from_version,
             "pump_version": PUMP_FROM,
             **{f"port_{role}": settings.port(role) for role in roles},
             **{f"address_{role}": settings.address(role) for role in roles},

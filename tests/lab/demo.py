@@ -26,7 +26,7 @@ from engine import fail, say
 from lab import Lab
 from load import Load, check_clean
 from scenario import serving
-from settings import ROOT, TO_VERSION, LabError, Settings
+from settings import ROOT, LabError, Settings
 
 
 def playbook(name: str, inventory_file: Path, *extra: str) -> int:
@@ -94,10 +94,12 @@ class Demo:
         lab = self.lab
         content = inventory.build(lab)
         content["all"]["vars"].update(
-            tyk_report_dir=str(self.out), tyk_journal_dir=str(self.out / "journal"), tyk_backup_dir=str(self.out / "backups")
+            tyk_report_dir=str(self.out),
+            tyk_journal_dir=str(self.out / "journal"),
+            tyk_backup_dir=str(self.out / "backups"),
         )
         if self.broken:
-            content["all"]["vars"]["tyk_compiler_images"] = {TO_VERSION: lab.publish_mismatch()}
+            content["all"]["vars"]["tyk_compiler_images"] = {lab.settings.to_version: lab.publish_mismatch()}
         inventory.write(self.inventory, content)
 
     def _write_meters(self, reading: dict[str, Any], records: int) -> None:
@@ -120,15 +122,15 @@ class Demo:
         return report
 
     def _not_upgraded(self, code: int, report: dict[str, Any]) -> list[str]:
-        wrong = []
+        wrong, to_version = [], self.lab.settings.to_version
         if code:
             wrong.append(f"ansible-playbook ended with exit code {code}")
         if report.get("result") != "succeeded":
             wrong.append(f"the report says '{report.get('result')}'")
-        if any(gateway.get("to") != TO_VERSION for gateway in report.get("gateways", [])) or len(
+        if any(gateway.get("to") != to_version for gateway in report.get("gateways", [])) or len(
             report.get("gateways", [])
         ) != len(self.lab.settings.gateways):
-            wrong.append(f"not every gateway was observed at {TO_VERSION}")
+            wrong.append(f"not every gateway was observed at {to_version}")
         if "traffic" not in report or "analytics" not in report:
             wrong.append("the report lacks the meters")
         return wrong

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import Container
-from settings import FROM_VERSION, PUMP_FROM
+from settings import PUMP_FROM
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -77,7 +77,7 @@ class ContainerFleet:
         settings = self.lab.settings
         return Container(
             role,
-            self.lab.ref("gateway", FROM_VERSION),
+            self.lab.ref("gateway", settings.from_version),
             environment={"TYK_GW_DBAPPCONFOPTIONS_NODEISSEGMENTED": "false", "TZ": "UTC", "LAB_SITE": settings.name},
             publish={8080: role},
             mounts={str(settings.directory / "tyk.conf"): "/opt/tyk-gateway/tyk.conf:ro"},
@@ -89,7 +89,8 @@ class ContainerFleet:
 
     def version_is_first(self, role: str) -> bool:
         found = self.lab.site.find(role)
-        component, version = ("pump", PUMP_FROM) if role == "pump" else ("gateway", FROM_VERSION)
+        component = "pump" if role == "pump" else "gateway"
+        version = self.lab.settings.versions(component)[0]
         return found is not None and found.attrs["Config"]["Image"] == self.lab.ref(component, version)
 
     def identity(self, role: str) -> list[Any]:

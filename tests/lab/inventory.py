@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from fleet import LOCAL
 from seed import AUTH, HEADER
-from settings import DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY, LAB, PUMP_TO, TO_VERSION
+from settings import DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY, LAB, PUMP_TO
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -23,10 +23,10 @@ def build(lab: Lab) -> dict[str, Any]:
     settings = lab.settings
     directory = settings.directory
     variables: dict[str, Any] = {
-        "tyk_target_version": TO_VERSION,
+        "tyk_target_version": settings.to_version,
         "tyk_pump_version": PUMP_TO,
         "tyk_control_plane_driver": "manual",
-        "tyk_control_plane_confirmed_version": TO_VERSION,
+        "tyk_control_plane_confirmed_version": settings.to_version,
         "tyk_dashboard_url": settings.local("dashboard"),
         "tyk_dashboard_token": DASHBOARD_TOKEN,
         "tyk_gateway_secret": GATEWAY_SECRET,

@@ -35,23 +35,18 @@ from linux import LinuxFleet
 from settings import (
     COMPONENTS,
     DASHBOARD_TOKEN,
-    FROM_VERSION,
     GATEWAY_SECRET,
     GROUP_ID,
     LAB,
     ORG_ID,
     PUBLISHED,
-    PUMP_FROM,
-    PUMP_TO,
     RPC_API_KEY,
     STAND_IN,
-    TO_VERSION,
     LabError,
     Settings,
 )
 from stand_ins import StandIns
 
-VERSIONS = {"gateway": (FROM_VERSION, TO_VERSION), "compiler": (FROM_VERSION, TO_VERSION), "pump": (PUMP_FROM, PUMP_TO)}
 STAND_IN_NAMES = {"gateway": "gateway", "compiler": "plugin compiler", "pump": "pump"}
 KEPT_ON_RESET = ("redis", "registry", "bundles", "haproxy", "upstream", "controlplane")
 
@@ -91,6 +86,11 @@ class Lab:
         made = {maker: maker(self) for maker in {makers[kind] for kind in kinds}}
         return {kind: made[makers[kind]] for kind in kinds}
 
+    @cached_property
+    def apis(self) -> tuple[seed.Api, ...]:
+        """What the lab serves at first."""
+        return seed.apis(self.settings.from_version)
+
     def fleet(self, role: str) -> Fleet:
         return self.fleets[self.settings.deployment(role)]
 
@@ -110,7 +110,7 @@ class Lab:
     def _kind(self, component: str) -> str:
         if self.settings.wants(component) == "stand-in":
             return "stand-in"
-        for version in VERSIONS[component]:
+        for version in self.settings.versions(component):
             ref = f"{PUBLISHED[component]}:v{version}"
             if self.builder.has(ref):
                 continue
@@ -132,7 +132,7 @@ class Lab:
 
     @property
     def mismatch_ref(self) -> str:
-        return f"{self.settings.registry}/{STAND_IN['compiler']}-mismatch:v{TO_VERSION}"
+        return f"{self.settings.registry}/{STAND_IN['compiler']}-mismatch:v{self.settings.to_version}"
 
     def _publish(self, local: str, ref: str, *, keep: bool) -> None:
         """Put an image into the lab's registry; ``keep``: leave it in the engine under that name too."""
@@ -169,7 +169,7 @@ class Lab:
                 (component, version): pool.submit(self.stand_ins.image, component, version)
                 for component in COMPONENTS
                 if self.kinds[component] == "stand-in"
-                for version in VERSIONS[component]
+                for version in self.settings.versions(component)
             }
             images = {name: future.result() for name, future in own.items()}
             self._ensure("registry", images)
@@ -179,7 +179,9 @@ class Lab:
                 if component == "compiler":  # used from the engine only, and the biggest of all: it need not go far
                     self.client.images.get(future.result()).tag(ref)
                 else:
-                    self._publish(future.result(), ref, keep=version != VERSIONS[component][1] or self._in_use(ref))
+                    self._publish(
+                        future.result(), ref, keep=version != self.settings.versions(component)[1] or self._in_use(ref)
+                    )
         return images
 
     def _in_use(self, ref: str) -> bool:
@@ -187,13 +189,14 @@ class Lab:
 
     def publish_mismatch(self) -> str:
         """The compiler with the target's toolchain and another version of a shared package."""
-        self.client.images.get(self.stand_ins.mismatch()).tag(self.mismatch_ref)
+        self.client.images.get(self.stand_ins.mismatch(self.settings.to_version)).tag(self.mismatch_ref)
         return self.mismatch_ref
 
     def publish_unpulled(self) -> str:
         """A repository whose target version the registry has and the engine has not."""
         repository = f"{self.settings.registry}/{STAND_IN['gateway']}-unpulled"
-        self._publish(self.stand_ins.gateway(TO_VERSION), f"{repository}:v{TO_VERSION}", keep=False)
+        version = self.settings.to_version
+        self._publish(self.stand_ins.gateway(version), f"{repository}:v{version}", keep=False)
         return repository
 
     # --- containers ----------------------------------------------------------------------------------------------
@@ -257,12 +260,12 @@ class Lab:
         description = {
             "name": settings.name,
             "port_base": settings.port_base,
-            "from": FROM_VERSION,
-            "to": TO_VERSION,
+            "from": settings.from_version,
+            "to": settings.to_version,
             "images": {
                 f"{component}_{when}": self.ref(component, version)
                 for component in COMPONENTS
-                for when, version in zip(("from", "to"), VERSIONS[component], strict=True)
+                for when, version in zip(("from", "to"), self.settings.versions(component), strict=True)
             },
             "stand_ins": self.stand_in_names(),
         }
@@ -274,12 +277,16 @@ class Lab:
     # --- content -------------------------------------------------------------------------------------------------
 
     def _initial_bundles(self) -> dict[str, bytes]:
-        image = self.ref("compiler", FROM_VERSION)
+        version = self.settings.from_version
+        image = self.ref("compiler", version)
         with ThreadPoolExecutor(max_workers=2) as pool:
             built = pool.map(
-                lambda plugin: self.stand_ins.compile_plugin(image, FROM_VERSION, plugin.name), seed.PLUGINS
+                lambda plugin: self.stand_ins.compile_plugin(image, version, plugin.name, plugin.output(version)),
+                seed.PLUGINS,
             )
-            return {plugin.bundle: seed.bundle(plugin, so) for plugin, so in zip(seed.PLUGINS, built, strict=True)}
+            return {
+                plugin.bundle: seed.bundle(plugin, so, version) for plugin, so in zip(seed.PLUGINS, built, strict=True)
+            }
 
     def _upload_bundles(self, bundles: dict[str, bytes]) -> None:
         for name, data in bundles.items():
@@ -298,7 +305,7 @@ class Lab:
         return {item["api_definition"]["api_id"]: item for item in answer.json().get("apis") or []}
 
     def _seed(self) -> None:
-        apis = [{"oas": api.definition()} if api.kind == "oas" else api.definition() for api in seed.APIS]
+        apis = [{"oas": api.definition()} if api.kind == "oas" else api.definition() for api in self.apis]
         answer = self.http.post(
             f"{self.settings.local('meter')}/seed", json={"replace": True, "apis": apis}, timeout=30
         )
@@ -331,7 +338,7 @@ class Lab:
 
     def wrong_answer(self, base: str) -> str:
         """Ask every API once; say what the first wrong answer was, or nothing."""
-        for api in seed.APIS:
+        for api in self.apis:
             url = f"{base}{api.listen_path}get"
             answer = self.http.get(url, headers=api.headers(), timeout=5)
             if answer.status_code != 200:
@@ -396,7 +403,7 @@ class Lab:
         self._wait("bundles", self.settings.local("bundles") + "/")
         self._wait("controlplane", f"{self.settings.local('meter')}/health")
         self._upload_bundles(bundles)
-        if set(self.dashboard_apis()) != {api.id for api in seed.APIS}:
+        if set(self.dashboard_apis()) != {api.id for api in self.apis}:
             self._seed()
         fresh = [role for role in self.settings.members if self.fleet(role).ensure(role)]
         self._ensure("haproxy", images)
@@ -422,7 +429,7 @@ class Lab:
         if not all(self.fleet(role).version_is_first(role) for role in self.settings.members):
             return False
         used = {api_id: _bundle_of(item) for api_id, item in self.dashboard_apis().items()}
-        return used == {api.id: api.bundle for api in seed.APIS}
+        return used == {api.id: api.bundle for api in self.apis}
 
     def reset(self) -> None:
         """Back to the first version: traffic stops for as long as that takes."""

@@ -43,7 +43,7 @@ class LinuxFleet:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.packages = Packages(lab.builder, self._binary)
+        self.packages = Packages(lab.builder, self._binary, lab.settings.versions("gateway"))
 
     @cached_property
     def roles(self) -> list[str]:

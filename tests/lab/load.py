@@ -26,7 +26,7 @@ def targets(settings: Settings) -> dict[str, Any]:
     """Every API; those that check a key also with a wrong key and with none."""
     entry = settings.local("entry")
     found: list[dict[str, Any]] = []
-    for api in seed.APIS:
+    for api in seed.apis(settings.from_version):
         url = f"{entry}{api.listen_path}meter/get"
         target: dict[str, Any] = {"name": api.name, "url": url, "headers": api.headers(), "weight": 3, "kind": "plain"}
         if api.plugin is seed.HEADER:

@@ -9,18 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builder import Builder
-from settings import FROM_VERSION, LAB, PUMP_FROM, PUMP_TO, TO_VERSION, digest
+from settings import FROM_VERSION, LAB, PUMP_FROM, PUMP_TO, TO_VERSION, digest, numbers
 
 SOURCES = LAB / "linux"
 
-# (package, component, version); the enterprise edition is there for who asks for it, beside the other one.
-PACKAGES = (
-    ("tyk-gateway", "gateway", FROM_VERSION),
-    ("tyk-gateway", "gateway", TO_VERSION),
-    ("tyk-gateway-ee", "gateway", TO_VERSION),
-    ("tyk-pump", "pump", PUMP_FROM),
-    ("tyk-pump", "pump", PUMP_TO),
-)
 # Repository → what is wrong with the target versions in it. Each holds the whole list, so that there is a way back.
 REPOSITORIES = {
     "stable": "-",
@@ -28,7 +20,6 @@ REPOSITORIES = {
     "failing": "failing",  # the script after unpacking ends with an error
     "untrusted": "-",  # signed with a key that no host knows
 }
-FIRST = {"gateway": FROM_VERSION, "pump": PUMP_FROM}
 
 
 def package_file(kind: str, package: str, version: str, repository: str = "stable") -> str:
@@ -38,19 +29,37 @@ def package_file(kind: str, package: str, version: str, repository: str = "stabl
     return f"/{repository}/rpm/{package}-{version}-1.x86_64.rpm"
 
 
-class Packages:
-    """``binary(component, version)`` gives the program that goes into a package."""
+def sample(component: str, version: str) -> Path:
+    """The configuration that a package carries: of its own version, or of the last one before it that has another."""
+    known = sorted(SOURCES.joinpath(component).glob("*.conf"), key=lambda path: numbers(path.stem))
+    older = [path for path in known if numbers(path.stem) <= numbers(version)]
+    return (older or known[:1])[-1]
 
-    def __init__(self, builder: Builder, binary: Callable[[str, str], Path]) -> None:
+
+class Packages:
+    """``binary(component, version)`` gives the program that goes into a package; ``gateways`` are first and target."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        binary: Callable[[str, str], Path],
+        gateways: tuple[str, str] = (FROM_VERSION, TO_VERSION),
+    ) -> None:
         self.builder = builder
         self.binary = binary
+        self.first = {"gateway": gateways[0], "pump": PUMP_FROM}
+        # (package, component, version); the enterprise edition is there for who asks for it, beside the other one.
+        self.packages = (
+            *(("tyk-gateway", "gateway", version) for version in gateways),
+            ("tyk-gateway-ee", "gateway", gateways[1]),
+            *(("tyk-pump", "pump", version) for version in (PUMP_FROM, PUMP_TO)),
+        )
 
-    @staticmethod
-    def _list() -> str:
+    def _list(self) -> str:
         lines = []
         for repository, broken in REPOSITORIES.items():
-            for package, component, version in PACKAGES:
-                how = "-" if version == FIRST[component] else broken
+            for package, component, version in self.packages:
+                how = "-" if version == self.first[component] else broken
                 lines.append(f"{repository} {package} {component} {version} {how}\n")
         return "".join(lines)
 
@@ -63,8 +72,9 @@ class Packages:
             for name in names
             for path in ([SOURCES / name] if (SOURCES / name).is_file() else sorted((SOURCES / name).iterdir()))
         }
-        for _package, component, version in PACKAGES:
+        for _package, component, version in self.packages:
             files[f"bin/{component}-{version}"] = self.binary(component, version)
+            files[f"{component}/{version}.conf"] = sample(component, version)
         files["list"] = self._list().encode()
         dockerfile = (
             f"FROM {tools} AS built\n"
@@ -94,7 +104,7 @@ class Packages:
             "COPY repository.sh /usr/sbin/repository\n"
             "COPY host-state.sh /usr/sbin/host-state\n"
             "COPY host.sh /root/host.sh\n"
-            f"RUN sh /root/host.sh {kind} {package} {FIRST[component]} {package}\n"
+            f"RUN sh /root/host.sh {kind} {package} {self.first[component]} {package}\n"
             'CMD ["/lib/systemd/systemd"]\n'
         )
         # A server that was built anew signs with other keys.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lab serves at first: twelve API definitions and the two bundles that nine of them use."""
+"""What the lab serves at first: twelve API definitions and the two bundles that up to nine of them use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from settings import FROM_VERSION, GOOD_KEY, ORG_ID
+from settings import GOOD_KEY, ORG_ID, numbers
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,13 @@ class Plugin:
     hook: str
     symbol: str
 
+    def output(self, version: str) -> str:
+        """What the compiler calls its output: by version since 4.1.0, before just as it is told."""
+        return f"{self.name}_v{version}_linux_amd64.so" if numbers(version) >= (4, 1, 0) else f"{self.name}.so"
+
     def file(self, version: str) -> str:
-        """What the compiler calls its output."""
-        return f"{self.name}_v{version}_linux_amd64.so"
+        """The name in a bundle by which a gateway of that version finds it; 4.1 and 4.2 do not know the output's."""
+        return self.output(version) if numbers(version) >= (4, 3, 0) else f"{self.name}.so"
 
     def middleware(self) -> dict[str, Any]:
         entry = {"name": self.symbol, "path": f"{self.name}.so", "require_session": False, "raw_body_only": False}
@@ -147,7 +151,7 @@ class Api:
         }
 
 
-APIS = (
+_APIS = (
     Api("orders", "classic", HEADER),
     Api("invoices", "classic", HEADER),
     Api("customers", "classic", HEADER),
@@ -163,9 +167,17 @@ APIS = (
 )
 
 
-def bundle(plugin: Plugin, built: bytes) -> bytes:
+def apis(version: str) -> tuple[Api, ...]:
+    """What gateways of that version serve: OAS APIs exist since 4.1.0, and name a bundle since 5.0.0."""
+    if numbers(version) >= (5, 0, 0):
+        return _APIS
+    described: dict[str, Any] = {"plugin": None} if numbers(version) >= (4, 1, 0) else {"kind": "classic"}
+    return tuple(replace(api, **described) if api.kind == "oas" else api for api in _APIS)
+
+
+def bundle(plugin: Plugin, built: bytes, version: str) -> bytes:
     """A bundle as ``tyk bundle build`` makes it: manifest.json first, MD5 over the listed files in their order."""
-    name = plugin.file(FROM_VERSION)
+    name = plugin.file(version)
     manifest = {
         "file_list": [name],
         "custom_middleware": plugin.middleware(),

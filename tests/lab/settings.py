@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab"
 
+# Where nothing else is asked for.
 FROM_VERSION = "5.3.0"
 TO_VERSION = "5.8.9"
 PUMP_FROM = "1.9.0"
 PUMP_TO = "1.12.0"
+
+# Pairs by name: the three paths of the published procedure, and the pair that it forgot.
+STORIES = {"1": ("4.0.13", "4.0.16"), "2": ("4.0.16", "5.3.0"), "3": ("5.2.5", "5.8.9"), "gap": ("4.3.8", "5.0.15")}
+STORY_PORT_BASES = {"1": 11000, "2": 12000, "3": 13000, "gap": 14000}
 
 # Who stands where in each lab: container, service of a Compose project, or Linux host with real apt (deb) or dnf (rpm).
 TARGETS: dict[str, dict[str, str]] = {
@@ -111,6 +117,8 @@ class Settings:
     directory: Path = field(default_factory=lambda: ROOT / "build" / "lab")
     wanted: tuple[tuple[str, str], ...] = tuple((component, "stand-in") for component in COMPONENTS)
     target: str = "docker"
+    from_version: str = FROM_VERSION
+    to_version: str = TO_VERSION
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -124,13 +132,34 @@ class Settings:
         target = os.environ.get("LAB_TARGET") or "docker"
         if target not in TARGETS:
             raise LabError(f"TARGET (LAB_TARGET) takes {', '.join(TARGETS)}, not '{target}'.")
-        base = os.environ.get("LAB_PORT_BASE") or str(PORT_BASES[target])
+        story = os.environ.get("LAB_STORY") or ""
+        if story and story not in STORIES:
+            raise LabError(f"STORY (LAB_STORY) takes {', '.join(STORIES)}, not '{story}'.")
+        from_version, to_version = cls._versions(*STORIES.get(story, (FROM_VERSION, TO_VERSION)))
+        # All labs of one story listen in one place: one of them at a time.
+        base = os.environ.get("LAB_PORT_BASE") or str(STORY_PORT_BASES[story] if story else PORT_BASES[target])
         if not base.isdigit() or not 1024 <= int(base) <= 65400:
             raise LabError(f"LAB_PORT_BASE must be a number from 1024 to 65400, not '{base}'.")
-        name = os.environ.get("LAB_NAME") or ("tyk-lab" if target == "docker" else f"tyk-lab-{target}")
+        parts = ["tyk-lab", *([f"path{story}" if story.isdigit() else story] if story else [])]
+        name = os.environ.get("LAB_NAME") or "-".join(parts + ([] if target == "docker" else [target]))
         default = ROOT / "build" / ("lab" if name == "tyk-lab" else name)
         directory = Path(os.environ.get("LAB_DIR") or default).resolve()
-        return cls(name=name, port_base=int(base), directory=directory, wanted=tuple(wanted), target=target)
+        return cls(name, int(base), directory, tuple(wanted), target, from_version, to_version)
+
+    @staticmethod
+    def _versions(from_version: str, to_version: str) -> tuple[str, str]:
+        """What LAB_FROM and LAB_TO say, else these."""
+        pair = os.environ.get("LAB_FROM") or from_version, os.environ.get("LAB_TO") or to_version
+        for name, version in zip(("LAB_FROM", "LAB_TO"), pair, strict=True):
+            if not re.fullmatch(r"\d+\.\d+\.\d+", version) or numbers(version) < (4, 0, 0):
+                raise LabError(f"{name} takes a version of the gateway from 4.0.0 on, like 5.3.0, not '{version}'.")
+        if numbers(pair[0]) >= numbers(pair[1]):
+            raise LabError(f"LAB_FROM ({pair[0]}) must be older than LAB_TO ({pair[1]}).")
+        return pair
+
+    def versions(self, component: str) -> tuple[str, str]:
+        """The first version of a component and the one that an upgrade takes it to."""
+        return (PUMP_FROM, PUMP_TO) if component == "pump" else (self.from_version, self.to_version)
 
     @property
     def gateways(self) -> tuple[str, ...]:
@@ -171,6 +200,11 @@ class Settings:
 
     def wants(self, component: str) -> str:
         return dict(self.wanted)[component]
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as one compares it."""
+    return tuple(int(part) for part in version.split("."))
 
 
 def digest(*parts: str | bytes | Path) -> str:

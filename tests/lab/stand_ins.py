@@ -6,18 +6,23 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
-from builder import GO, GO_TOOLS, Builder
+from builder import GO_TOOLS, Builder, go_version
 from engine import run
-from settings import DASHBOARD_TOKEN, FROM_VERSION, LAB, ORG_ID, RPC_API_KEY, TO_VERSION, LabError, digest
+from settings import DASHBOARD_TOKEN, LAB, ORG_ID, ROOT, RPC_API_KEY, LabError, digest, numbers
 
 SERVICES = LAB / "services"
 GATEWAY = LAB / "gateway"
 COMPILER = LAB / "compiler"
 PLUGINS = LAB / "plugins"
+
+RELEASES = ROOT / "tools" / "tyk-releases.json"
 
 SOURCE_SUFFIXES = (".go", ".mod", ".sum", ".sh")
 
@@ -40,7 +45,7 @@ def sources(folder: Path) -> list[str]:
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (path.suffix in SOURCE_SUFFIXES or path.name == "Dockerfile")
+        if path.is_file() and (path.suffix in SOURCE_SUFFIXES or path.stem == "Dockerfile")
     ]
     return [
         part
@@ -48,6 +53,35 @@ def sources(folder: Path) -> list[str]:
         if not path.name.endswith("_test.go")
         for part in (str(path.relative_to(folder)), digest(path))
     ]
+
+
+def distroless(version: str) -> bool:
+    """Whether the published image of a gateway has neither shell nor tools: since 5.3.6, 5.5.0 (but 5.5.1) and 5.6.0."""
+    number = numbers(version)
+    return (5, 3, 6) <= number < (5, 4, 0) or (number >= (5, 5, 0) and number != (5, 5, 1))
+
+
+def pseudo_version(version: str) -> str:
+    """By what version Go knows the sources of a release: its tag has no meaning to Go."""
+    releases = json.loads(RELEASES.read_text())
+    return next((str(one["pseudo_version"]) for one in releases if one["version"] == f"v{version}"), "")
+
+
+def offer_module(sources: Path, version: str, proxy: Path) -> None:
+    """Put the gateway's module tree into a module proxy's folder, for a plugin whose go.mod requires it."""
+    folder = proxy / "github.com" / "!tyk!technologies" / "tyk" / "@v"
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = time.strptime(version.split("-")[1][-14:], "%Y%m%d%H%M%S")
+    (folder / "list").touch()
+    (folder / f"{version}.info").write_text(
+        json.dumps({"Version": version, "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", stamp)})
+    )
+    (folder / f"{version}.mod").write_bytes((sources / "go.mod").read_bytes())
+    with zipfile.ZipFile(folder / f"{version}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(sources.rglob("*")):
+            if path.is_file():
+                name = f"github.com/TykTechnologies/tyk@{version}/{path.relative_to(sources)}"
+                archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), path.read_bytes())
 
 
 def read_file(container: Any, path: str) -> bytes:
@@ -128,7 +162,9 @@ class StandIns:
         def copy(folder: Path) -> None:
             container = self.builder.client.containers.create(compiler)
             try:
-                (folder / "tyk").write_bytes(read_file(container, "/usr/local/bin/tyk"))
+                # Where the published compilers have none it lies aside, or nobody could have it.
+                place = "/usr/local/bin" if numbers(version) >= (5, 2, 3) else "/usr/local/libexec/tyk-lab"
+                (folder / "tyk").write_bytes(read_file(container, f"{place}/tyk"))
             finally:
                 container.remove(force=True)
             (folder / "tyk").chmod(0o755)
@@ -150,7 +186,7 @@ class StandIns:
             'ENTRYPOINT ["/opt/tyk-gateway/tyk"]\n'
             'CMD ["--conf=/opt/tyk-gateway/tyk.conf"]\n'
         )
-        if version == FROM_VERSION:
+        if not distroless(version):
             dockerfile = f"FROM {base}\nRUN mkdir -p /opt/tyk-gateway/middleware\n{common}"
         else:
             copies = "".join(f"COPY --from=base {path} {path}\n" for path in DISTROLESS)
@@ -161,36 +197,41 @@ class StandIns:
     def compiler(self, version: str, *, mismatch: bool = False) -> str:
         """A toolchain of the version's Go group around our own module tree; needs no network once built."""
         toolbox = self.builder.rootfs("toolbox")
-        name = "compiler-mismatch" if mismatch else "compiler"
-        key = digest(name, version, GO[version], toolbox, *sources(GATEWAY), *sources(COMPILER))
+        name, go, pseudo = "compiler-mismatch" if mismatch else "compiler", go_version(version), pseudo_version(version)
+        key = digest(name, version, go, pseudo, toolbox, *sources(GATEWAY), *sources(COMPILER))
 
         def context(folder: Path) -> None:
-            environment = self.builder.go_environment(GO[version])
+            environment = self.builder.go_environment(go)
             command = [str(COMPILER / "context.sh"), version, environment["GOROOT"], str(folder)]
             run([*command, *(["--mismatch"] if mismatch else [])], what="preparing the compiler", env=environment)
+            if pseudo:
+                offer_module(folder / "tyk", pseudo, folder / "modules" / "download")
 
-        return self.builder.image_from_context(name, key, context, {"BASE": toolbox}, go=GO[version])
+        return self.builder.image_from_context(name, key, context, {"BASE": toolbox}, go=go)
 
-    def mismatch(self) -> str:
-        return self.compiler(TO_VERSION, mismatch=True)
+    def mismatch(self, version: str) -> str:
+        """A compiler with the toolchain of that version and another version of a shared package."""
+        return self.compiler(version, mismatch=True)
 
     # --- plugins -----------------------------------------------------------------------------------------------------
 
-    def compile_plugin(self, image: str, version: str, name: str) -> bytes:
+    def compile_plugin(self, image: str, version: str, name: str, output: str) -> bytes:
         """What the compiler makes of tests/lab/plugins/<name> without a build id, as a first deployment has it."""
         key = digest(PLUGINS / name, self.builder.client.images.get(image).id)
-        output = f"{name}_v{version}_linux_amd64.so"
 
         def build(folder: Path) -> None:
-            (folder / output).write_bytes(self._run_compiler(image, PLUGINS / name, f"{name}.so", output))
+            source, gopath = PLUGINS / name, numbers(version) < (5, 1, 0)
+            (folder / output).write_bytes(self._run_compiler(image, source, f"{name}.so", output, gopath=gopath))
 
         label = f"{name} for {version}"
         return (self.builder.cached_build(f"plugin-{name}", key, build, label) / output).read_bytes()
 
-    def _run_compiler(self, image: str, source: Path, argument: str, output: str) -> bytes:
+    def _run_compiler(self, image: str, source: Path, argument: str, output: str, *, gopath: bool) -> bytes:
         buffer = io.BytesIO()
+        # Up to 5.0 a go.mod that does not name the gateway's commit fails, and one is not needed.
+        drop = "./go.mod" if gopath else ""
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.add(source, arcname=".")
+            archive.add(source, arcname=".", filter=lambda entry: None if entry.name == drop else entry)
         container = self.builder.client.containers.create(image, command=[argument])
         try:
             container.put_archive("/plugin-source", buffer.getvalue())

@@ -44,6 +44,32 @@ class Version:
         return Version.parse(first) <= self <= Version.parse(last)
 
 
+def named(version: Version) -> dict[str, str]:
+    """The names that a file for the path plugin.so may have."""
+    return {
+        "exact": "plugin.so",
+        "v": f"plugin_v{version}_linux_amd64.so",
+        "plain": f"plugin_{version}_linux_amd64.so",
+        "other": "plugin_v9.9.9_linux_amd64.so",
+    }
+
+
+def order(version: Version) -> list[str]:
+    """Those that a version knows, in the order in which it looks for them."""
+    if version.since("4.3.2"):
+        return ["v", "plain", "exact"]
+    if version.since("4.3.0"):
+        return ["exact", "plain", "v"]
+    if version.since("4.1.0"):
+        return ["exact", "plain"]
+    return ["exact"]
+
+
+def enforces_downloads(version: Version) -> bool:
+    """Whether a bundle that is not what it says takes its API with it; before, it is logged."""
+    return version.since("5.0.12", "5.3.1", "5.4.0")
+
+
 @dataclass(frozen=True)
 class Subject:
     gateway: str
@@ -78,7 +104,7 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     return done
 
 
-def compile_plugin(image: str, build_id: str, target: Path, more: str = "") -> None:
+def compile_plugin(image: str, version: Version, build_id: str, target: Path, more: str = "") -> None:
     """Run a plugin compiler over ./plugin by the engine's archive API, with no mount and no network needed."""
     container = docker("create", image, "plugin.so", build_id).stdout.strip()
     try:
@@ -87,6 +113,10 @@ def compile_plugin(image: str, build_id: str, target: Path, more: str = "") -> N
             shutil.copytree(HERE / "plugin", source)
             if more:
                 (source / "more.go").write_text(more)
+            if not version.since("5.1.0"):  # one that does not name the gateway's commit is refused, none is fine
+                (source / "go.mod").unlink()
+            elif not version.since("5.2.4"):  # the id changes nothing: the name of the module must
+                (source / "go.mod").write_text(f"module conformance-plugin-{build_id}\n\ngo 1.19\n")
             docker("cp", f"{source}/.", f"{container}:/plugin-source")
             docker("start", "-a", container)
             docker("cp", f"{container}:/plugin-source/.", folder)
@@ -105,10 +135,13 @@ def prepare() -> None:
     builds = Path(os.environ.get("CONFORMANCE_BUILDS") or tempfile.mkdtemp(prefix="tyk-conformance-"))
     builds.mkdir(parents=True, exist_ok=True)
     os.environ["CONFORMANCE_BUILDS"] = str(builds)
+    version = Version.parse(os.environ["CONFORMANCE_VERSION"])
+    foreign = Version.parse(os.environ.get("CONFORMANCE_FOREIGN_VERSION") or "5.8.9")
     compilers = {
-        # Two builds of one source under paths of their own; one for each way in which a file can be wrong.
+        # Builds of one source under paths of their own; one for each way in which a file can be wrong.
         "one": "CONFORMANCE_COMPILER",
         "two": "CONFORMANCE_COMPILER",
+        "three": "CONFORMANCE_COMPILER",
         "mismatch": "CONFORMANCE_MISMATCH",
         "foreign": "CONFORMANCE_FOREIGN",
     }
@@ -117,9 +150,9 @@ def prepare() -> None:
         if not image or target.exists():
             continue
         if name == "mismatch":  # it has the path of a good one: a failed load poisons that path
-            compile_plugin(image, "one", target, MORE)
+            compile_plugin(image, version, "one", target, MORE)
         else:
-            compile_plugin(image, name, target)
+            compile_plugin(image, foreign if name == "foreign" else version, name, target)
     if not os.environ.get("CONFORMANCE_CONTROLPLANE"):
         go = os.environ.get("GO") or shutil.which("go")
         if go:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command-line contract of the plugin compiler of 5.2.4 and later."""
+"""The command-line contract of the plugin compiler: in GOPATH up to 5.0, in a Go workspace since 5.1."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ func Hook(w http.ResponseWriter, _ *http.Request) { w.Header().Set(header, "yes"
 func main() {}
 """
 MODULE = "module conformance-plugin\n\ngo 1.19\n"
+# In GOPATH a go.mod is only good for vendoring, and one that requires nothing is in nobody's way.
+SOURCE: dict[str, str | bytes] = {"main.go": GOOD, "go.mod": MODULE}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Compiler:
         source = self.folder / f"source{len(list(self.folder.iterdir()))}"
         source.mkdir()
         for name, content in files.items():
+            (source / name).parent.mkdir(exist_ok=True)
             (source / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         container = docker("create", self.image, *arguments).stdout.strip()
         try:
@@ -71,42 +74,90 @@ def compiler(tmp_path: Path, version: Version) -> Compiler:
     image = os.environ.get("CONFORMANCE_COMPILER")
     if not image:
         pytest.skip("CONFORMANCE_COMPILER is not set")
-    if not version.since("5.2.4"):
-        pytest.skip("an older compiler has another contract")
     return Compiler(image, tmp_path)
 
 
 @pytest.fixture
 def output(version: Version) -> str:
-    return f"hook_v{version}_linux_amd64.so"
+    return f"hook_v{version}_linux_amd64.so" if version.since("4.1.0") else "hook.so"
 
 
-def test_the_output_has_the_stem_the_version_and_the_platform_in_its_name(compiler: Compiler, output: str) -> None:
-    run = compiler({"main.go": GOOD, "go.mod": MODULE}, "hook.so")
+def plugin_path(version: Version, build_id: str = "", module: str = "conformance-plugin") -> bytes:
+    """As which the build must be known to Go; a line of what Go wrote into it, or nothing where it writes none."""
+    if not version.since("5.0.3"):
+        path = f"plugin_hook{build_id}"
+    elif not version.since("5.1.0"):
+        path = f"github.com/TykTechnologies/plugin_hook{build_id}"
+    elif not version.since("5.2.4") or not build_id:
+        path = module
+    else:
+        path = f"tyk.internal/tyk_plugin{build_id}"
+    return f"path\t{path}\n".encode()
+
+
+def test_the_output_has_the_name_of_its_version(compiler: Compiler, version: Version, output: str) -> None:
+    """The stem, the version and the platform since 4.1.0, before just what the first argument says."""
+    run = compiler(SOURCE, "hook.so")
     assert run.code == 0, run.text
-    assert "PLUGIN_BUILD_PATH:" in run.text
     assert {name for name in run.files if name.endswith(".so")} == {output}
-    assert b"path\tconformance-plugin\n" in run.files[output]
+    assert plugin_path(version) in run.files[output]
     assert b"conformance-plugin-header" in run.files[output]
+    if version.since("5.0.3"):
+        assert "PLUGIN_BUILD_PATH:" in run.text
 
 
-def test_an_id_makes_the_path_and_rewrites_strings_that_begin_with_the_module(compiler: Compiler, output: str) -> None:
-    first = compiler({"main.go": GOOD, "go.mod": MODULE}, "hook.so", "tq1", "linux", "amd64")
-    again = compiler({"main.go": GOOD, "go.mod": MODULE}, "hook.so", "tq1", "linux", "amd64")
+def test_what_an_id_does(compiler: Compiler, version: Version, output: str) -> None:
+    """It names the folder, and so the path, up to 5.0; nothing from 5.1.0 to 5.2.3; renames the module since."""
+    first = compiler(SOURCE, "hook.so", "tq1", "linux", "amd64")
+    again = compiler(SOURCE, "hook.so", "tq1", "linux", "amd64")
     assert first.code == 0, first.text
-    assert b"path\ttyk.internal/tyk_plugintq1\n" in first.files[output]
-    assert b"tyk.internal/tyk_plugintq1-header" in first.files[output]
+    assert plugin_path(version, "tq1") in first.files[output]
     assert first.files[output] == again.files[output], "the same source and id must give the same bytes"
+    if version.since("5.2.4"):  # every string that begins with the module's name, too
+        assert b"tyk.internal/tyk_plugintq1-header" in first.files[output]
+    else:
+        assert b"conformance-plugin-header" in first.files[output]
 
 
-def test_a_missing_go_mod_is_made(compiler: Compiler, output: str) -> None:
+def test_where_a_go_mod_is_needed(compiler: Compiler, version: Version, output: str) -> None:
     run = compiler({"main.go": GOOD}, "hook.so", "tq2")
-    assert run.code == 0, run.text
-    assert b"path\ttyk.internal/tyk_plugintq2\n" in run.files[output]
+    if version.since("5.1.0") and not version.since("5.2.4"):
+        assert run.code == 1 and "go.mod" in run.text
+    else:
+        assert run.code == 0, run.text
+        assert plugin_path(version, "tq2") in run.files[output]
+
+
+def test_the_compiler_carries_a_gateway_since_5_2_3(compiler: Compiler, version: Version) -> None:
+    done = docker("run", "--rm", "--entrypoint=/usr/local/bin/tyk", compiler.image, "version", check=False)
+    assert (done.returncode == 0) == version.since("5.2.3"), done.stdout + done.stderr
+
+
+def test_in_gopath_own_packages_do_not_resolve(compiler: Compiler, version: Version) -> None:
+    source = {
+        "main.go": GOOD.replace("import", 'import _ "conformance-plugin/own"\nimport'),
+        "own/own.go": "package own\n",
+    }
+    if version.since("5.1.0"):
+        source["go.mod"] = MODULE
+    run = compiler({**source}, "hook.so", "tq4")
+    if version.since("5.1.0"):
+        assert run.code == 0, run.text
+    else:
+        assert run.code == 1 and "conformance-plugin/own" in run.text
+
+
+def test_the_go_mod_of_gopath_times_must_name_the_gateways_commit(compiler: Compiler, version: Version) -> None:
+    """What it does not say is looked for and not found; from 5.0.3 on that is not an error."""
+    if version.since("5.1.0"):
+        pytest.skip("a Go workspace supplies it")
+    source = GOOD.replace("import", 'import _ "github.com/TykTechnologies/tyk/ctx"\nimport')
+    run = compiler({"main.go": source, "go.mod": MODULE}, "hook.so", "tq5")
+    assert run.code == (0 if version.since("5.0.3") else 1), run.text
 
 
 def test_without_an_argument_it_says_how_it_is_used(compiler: Compiler) -> None:
-    run = compiler({"main.go": GOOD, "go.mod": MODULE})
+    run = compiler(SOURCE)
     assert run.code == 1
     assert run.text.strip()
 

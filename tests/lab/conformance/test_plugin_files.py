@@ -6,29 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from subject import Version
+from subject import Version, named, order
 from world import World
 
 GARBAGE = b"this is no plugin"
-
-
-def named(version: Version) -> dict[str, str]:
-    return {
-        "exact": "plugin.so",
-        "v": f"plugin_v{version}_linux_amd64.so",
-        "plain": f"plugin_{version}_linux_amd64.so",
-        "other": "plugin_v9.9.9_linux_amd64.so",
-    }
-
-
-def order(version: Version) -> list[str]:
-    if version.since("4.3.2"):
-        return ["v", "plain", "exact"]
-    if version.since("4.3.0"):
-        return ["exact", "plain", "v"]
-    if version.since("4.1.0"):
-        return ["exact", "plain"]
-    return ["exact"]
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])

@@ -152,19 +152,26 @@ PRE = {"driver": "goplugin", "pre": [hook("Pre")]}
 AUTH = {"driver": "goplugin", "auth_check": hook("CheckKey")}
 
 
-def manifest(files: Mapping[str, bytes], middleware: dict[str, Any], checksum: str | None = None) -> dict[str, Any]:
+def manifest(
+    files: Mapping[str, bytes], middleware: dict[str, Any], checksum: str | None = None, signature: str = ""
+) -> dict[str, Any]:
     if checksum is None:
         checksum = hashlib.md5(b"".join(files.values())).hexdigest()
-    return {"file_list": list(files), "custom_middleware": middleware, "checksum": checksum, "signature": ""}
+    return {"file_list": list(files), "custom_middleware": middleware, "checksum": checksum, "signature": signature}
 
 
-def bundle(files: Mapping[str, bytes], middleware: dict[str, Any], checksum: str | None = None) -> bytes:
+def bundle(
+    files: Mapping[str, bytes], middleware: dict[str, Any], checksum: str | None = None, signature: str = ""
+) -> bytes:
     """A bundle as ``tyk bundle build`` makes it."""
+    return zipped({**files, "manifest.json": json.dumps(manifest(files, middleware, checksum, signature)).encode()})
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
-        archive.writestr("manifest.json", json.dumps(manifest(files, middleware, checksum)))
     return buffer.getvalue()
 
 
@@ -355,7 +362,9 @@ class Gateway:
 
     def signal(self, which: signal.Signals) -> None:
         if self.subject.is_image:
-            subprocess.run(["docker", "kill", f"--signal={which.name}", self.container], capture_output=True, check=False)
+            subprocess.run(
+                ["docker", "kill", f"--signal={which.name}", self.container], capture_output=True, check=False
+            )
         elif self.process:
             self.process.send_signal(which)
 

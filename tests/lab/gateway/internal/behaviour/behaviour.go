@@ -47,6 +47,7 @@ type Behaviour struct {
 	BundleErrorDrops   bool // a bundle that cannot be had or is not what it says drops its API
 	ExtractionErrors   bool // reported; else half a bundle looks fine
 	VerifyExisting     Verification
+	PKCS1PublicKey     bool // public_key_path may hold an "RSA PUBLIC KEY", else a "PUBLIC KEY" only
 
 	// Health
 	ReadyEndpoint      bool
@@ -90,6 +91,7 @@ func Of(v Version) Behaviour {
 		BundleErrorDrops: v.since("5.0.12", "5.3.1", "5.4.0"),
 		ExtractionErrors: v.since("5.8.7", "5.10.1", "5.11.0"),
 		VerifyExisting:   Never,
+		PKCS1PublicKey:   v.since("4.0.7", "4.2.2"),
 
 		ReadyEndpoint:      v.since("5.8.3", "5.9.0"),
 		ReadyFailsStopping: v.since("5.14.0"),

@@ -109,19 +109,18 @@ func (s *Store) fetched(name, directory string, entry *logrus.Entry) (*Loaded, e
 	}
 	entry.Info("----> Loading bundle: ", name)
 	manifest, err := readManifest(directory)
-	if err == nil {
-		entry.Info("----> Verifying bundle: ", name)
-		err = s.verify(directory, manifest)
-	}
 	if err != nil {
+		entry.WithError(err).Error("Couldn't load bundle")
+		_ = os.RemoveAll(directory)
+		return nil, err
+	}
+	entry.Info("----> Verifying bundle: ", name)
+	if err := s.verify(directory, manifest); err != nil {
 		entry.WithError(err).Info("----> Bundle verification failed: ", name)
 		if s.Behaviour.BundleErrorDrops {
 			_ = os.RemoveAll(directory)
 			return nil, err
 		}
-	}
-	if manifest == nil {
-		return &Loaded{Directory: directory}, nil
 	}
 	entry.Info("----> Bundle is valid, adding to spec: ", name)
 	return &Loaded{Directory: directory, Middleware: manifest.CustomMiddleware}, nil
@@ -260,29 +259,43 @@ func (s *Store) verify(directory string, manifest *apidef.BundleManifest) error 
 	if manifest.Signature == "" {
 		return errors.New("Bundle isn't signed") //nolint:staticcheck // the gateway's wording
 	}
-	return verifySignature(s.Config.PublicKeyPath, manifest.Signature, signed.Sum(nil))
+	return s.verifySignature(manifest.Signature, signed.Sum(nil))
 }
 
-func verifySignature(keyPath, signature string, hashed []byte) error {
-	data, err := os.ReadFile(keyPath)
+func (s *Store) verifySignature(signature string, hashed []byte) error {
+	key, err := s.publicKey()
 	if err != nil {
 		return err
-	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return fmt.Errorf("%s is not PEM", keyPath)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return err
-	}
-	key, ok := parsed.(*rsa.PublicKey)
-	if !ok {
-		return fmt.Errorf("%s is not an RSA key", keyPath)
 	}
 	raw, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil {
 		return err
 	}
 	return rsa.VerifyPKCS1v15(key, crypto.SHA256, hashed, raw)
+}
+
+// publicKey reads the forms of a key that the version knows.
+func (s *Store) publicKey() (*rsa.PublicKey, error) {
+	data, err := os.ReadFile(s.Config.PublicKeyPath)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	switch {
+	case block == nil:
+		return nil, fmt.Errorf("%s is not PEM", s.Config.PublicKeyPath)
+	case block.Type == "RSA PUBLIC KEY" && s.Behaviour.PKCS1PublicKey:
+		return x509.ParsePKCS1PublicKey(block.Bytes)
+	case block.Type != "PUBLIC KEY":
+		return nil, fmt.Errorf("rsa: unsupported key type %q", block.Type)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := parsed.(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%s is not an RSA key", s.Config.PublicKeyPath)
+	}
+	return key, nil
 }

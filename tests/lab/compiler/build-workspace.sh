@@ -2,8 +2,9 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Entry point of the stand-in plugin compiler: build.sh PLUGIN_NAME [PLUGIN_ID] [GOOS] [GOARCH]
-# Same contract as the compiler of 5.2.4 and later: Go workspace, -trimpath, <stem>_<tag>_<os>_<arch>.so.
+# The stand-in plugin compiler of 5.1 and later: build.sh PLUGIN_NAME [PLUGIN_ID] [GOOS] [GOARCH]
+# Same contract as the compilers of those versions: Go workspace, -trimpath, <stem>_<tag>_<os>_<arch>.so. Up to 5.2.3 a
+# go.mod must be there and the id changes nothing but the folder; from 5.2.4 on (RENAMES) it becomes the module's path.
 # Every failure has status 1, and an older .so of that name stays where it was.
 set -u
 fail() { exit 1; }
@@ -29,7 +30,9 @@ cp -r "$source"/* "$build" || fail  # as a shell glob: no dot files
 cd "$build" || fail
 
 module=tyk.internal/tyk_plugin$id
-if [ ! -f go.mod ]; then
+if [ "$RENAMES" = no ]; then
+  :
+elif [ ! -f go.mod ]; then
   echo "INFO: Creating go.mod"
   go mod init "$module" || fail
 elif [ -n "$id" ]; then
