@@ -102,6 +102,11 @@ apis:
       description: Go plugins that it loads by path, outside its bundle.
       type: list
       elements: str
+    analytics_plugin:
+      description:
+        - The one of RV(apis[].endpoint_plugins) that works on analytics records, or an empty text. Gateways of every
+          version open exactly this path, never a file whose name carries a version.
+      type: str
     digest:
       description: SHA-256 of the definition without the fields that the Dashboard changes by itself.
       type: str

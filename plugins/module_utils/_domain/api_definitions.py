@@ -37,6 +37,9 @@ _CLASSIC_AUTH_FLAGS = ("custom_plugin_auth_enabled", "use_go_plugin_auth", "enab
 
 _CLASSIC_HOOKS = ("pre", "post_key_auth", "post", "response")
 
+#: Parts of an OAS API that can have plugins of their own (v5.14.0:apidef/oas/middleware.go, mcp_primitive.go).
+_OAS_OPERATIONS = ("operations", "mcpTools", "mcpResources", "mcpPrompts")
+
 #: OAS hooks by path: the lists since 5.3.0, and the objects around a list of 5.0 to 5.2, which are still read.
 _OAS_HOOKS = ("prePlugins", "postAuthenticationPlugins", "postPlugins", "responsePlugins")
 _OAS_OLD_HOOKS = ("prePlugin", "postAuthenticationPlugin", "postPlugin", "responsePlugin")
@@ -47,7 +50,8 @@ class Api:
     """What an upgrade needs to know of an API.
 
     id: what the API is known by everywhere; db_id: the Dashboard's own key. endpoint_plugins: paths of Go plugins that
-    the API loads outside a bundle. digest: changes with every real change of the definition.
+    the API loads outside a bundle; analytics_plugin: the one among them that works on analytics records, which
+    gateways look for under rules of its own. digest: changes with every real change of the definition.
     """
 
     id: str
@@ -60,6 +64,7 @@ class Api:
     bundle_enabled: bool
     driver: str
     endpoint_plugins: Tuple[str, ...]
+    analytics_plugin: str
     auth_plugin: bool
     digest: str
 
@@ -177,6 +182,7 @@ def _from_classic(document: Mapping[str, Any]) -> Api:
         bundle_enabled=enabled,
         driver=str(_at(document, "custom_middleware").get("driver") or ""),
         endpoint_plugins=_unique(_classic_plugin_paths(document, enabled)),
+        analytics_plugin=_classic_analytics_plugin(document),
         auth_plugin=any(document.get(flag) is True for flag in _CLASSIC_AUTH_FLAGS),
         digest=digest(document),
     )
@@ -198,6 +204,7 @@ def _from_oas(document: Mapping[str, Any]) -> Api:
         bundle_enabled=enabled,
         driver=str(plugin_config.get("driver") or ""),
         endpoint_plugins=_unique(_oas_plugin_paths(document, enabled)),
+        analytics_plugin=_oas_analytics_plugin(document),
         auth_plugin=_at(document, EXTENSION, "server", "authentication", "custom").get("enabled") is True,
         digest=digest(document),
     )
@@ -209,9 +216,7 @@ def _classic_plugin_paths(document: Mapping[str, Any], bundled: bool) -> Iterabl
         for endpoint in _mappings(_at(_mapping(version), "extended_paths").get("go_plugin")):
             if endpoint.get("disabled") is not True:
                 yield str(endpoint.get("plugin_path") or "")
-    analytics = _at(document, "analytics_plugin")
-    if analytics.get("enable") is True or analytics.get("enabled") is True:
-        yield str(analytics.get("plugin_path") or "")
+    yield _classic_analytics_plugin(document)
     middleware = _at(document, "custom_middleware")
     if not bundled and middleware.get("driver") == GO_DRIVER:
         for kind in _CLASSIC_HOOKS:
@@ -219,10 +224,24 @@ def _classic_plugin_paths(document: Mapping[str, Any], bundled: bool) -> Iterabl
         yield str(_at(middleware, "auth_check").get("path") or "")
 
 
+def _classic_analytics_plugin(document: Mapping[str, Any]) -> str:
+    analytics = _at(document, "analytics_plugin")
+    enabled = analytics.get("enable") is True or analytics.get("enabled") is True
+    return str(analytics.get("plugin_path") or "") if enabled else ""
+
+
+def _oas_analytics_plugin(document: Mapping[str, Any]) -> str:
+    """Since 5.8.0; a list of which only the first entry counts (v5.8.0:apidef/oas/middleware.go, TrafficLogs)."""
+    plugins = _mappings(_at(document, EXTENSION, "middleware", "global", "trafficLogs").get("plugins"))
+    return str(plugins[0].get("path") or "") if plugins and plugins[0].get("enabled") is True else ""
+
+
 def _oas_plugin_paths(document: Mapping[str, Any], bundled: bool) -> Iterable[str]:
     middleware = _at(document, EXTENSION, "middleware")
-    for operation in _at(middleware, "operations").values():
-        yield from _enabled_paths(_mapping(operation).get("postPlugins"))
+    for kind in _OAS_OPERATIONS:
+        for operation in _at(middleware, kind).values():
+            yield from _enabled_paths(_mapping(operation).get("postPlugins"))
+    yield _oas_analytics_plugin(document)
     for_all = _at(middleware, "global")
     if not bundled and _at(for_all, "pluginConfig").get("driver") == GO_DRIVER:
         for kind in _OAS_HOOKS:

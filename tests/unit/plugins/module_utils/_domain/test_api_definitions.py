@@ -137,6 +137,7 @@ def test_reading_a_classic_item():
         "bundle_enabled": True,
         "driver": "goplugin",
         "endpoint_plugins": [],
+        "analytics_plugin": "",
         "auth_plugin": False,
         "digest": digest(CLASSIC_ITEM),
     }
@@ -156,6 +157,7 @@ def test_reading_an_oas_item():
         "bundle_enabled": True,
         "driver": "goplugin",
         "endpoint_plugins": [],
+        "analytics_plugin": "",
         "auth_plugin": False,
         "digest": digest(oas()),
     }
@@ -211,6 +213,7 @@ def test_classic_plugins_outside_the_bundle():
         classic(version_data=per_endpoint, analytics_plugin={"enable": True, "plugin_path": "/opt/analytics.so"})
     )
     assert api.endpoint_plugins == ("/opt/a.so", "/opt/analytics.so", "/opt/b.so")
+    assert api.analytics_plugin == "/opt/analytics.so"
     assert from_dashboard_item(classic(analytics_plugin={"plugin_path": "/opt/analytics.so"})).endpoint_plugins == ()
 
 
@@ -240,6 +243,32 @@ def test_oas_plugins_outside_the_bundle():
         }
     }
     assert from_dashboard_item(document).endpoint_plugins == ("/opt/a.so",)
+    assert from_dashboard_item(document).analytics_plugin == ""
+
+
+@pytest.mark.parametrize("kind", ["mcpTools", "mcpResources", "mcpPrompts"])
+def test_oas_plugins_of_mcp(kind):
+    document = oas()
+    document[EXTENSION]["middleware"][kind] = {"weather": {"postPlugins": [{"enabled": True, "path": "/opt/a.so"}]}}
+    assert from_dashboard_item(document).endpoint_plugins == ("/opt/a.so",)
+
+
+@pytest.mark.parametrize(
+    ("plugins", "path"),
+    [
+        ([{"enabled": True, "functionName": "F", "path": "/opt/analytics.so"}], "/opt/analytics.so"),
+        ([{"enabled": False, "functionName": "F", "path": "/opt/analytics.so"}], ""),
+        ([{"enabled": False, "path": "/opt/off.so"}, {"enabled": True, "path": "/opt/second.so"}], ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_oas_analytics_plugin(plugins, path):
+    api = from_dashboard_item(
+        oas({"pluginConfig": oas()[EXTENSION]["middleware"]["global"]["pluginConfig"], "trafficLogs": {"plugins": plugins}})
+    )
+    assert api.analytics_plugin == path
+    assert api.endpoint_plugins == ((path,) if path else ())
 
 
 @pytest.mark.parametrize(
