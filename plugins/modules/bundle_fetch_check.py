@@ -63,6 +63,14 @@ options:
         description: Seconds that each load may take, before 5.0.0 that of all plugins together.
         type: float
         default: 60
+  beside:
+    description:
+      - Addresses of other bundles that the gateways of O(load_with) are going to hold at the same time. They are
+        downloaded, too, and their plugins are loaded into one process with those of O(url).
+      - Nothing is said about one that cannot be had or used; check each of them as O(url), too.
+    type: list
+    elements: str
+    default: []
   sha256:
     description:
       - What the content has to be. Not compared if not set.
@@ -155,7 +163,8 @@ import posixpath
 import socket
 import ssl
 import tempfile
-from typing import Any, Dict, List, Optional
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
@@ -280,7 +289,8 @@ def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
 def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     url, limit, wanted = params["url"], params["limit"], params["load_with"]
-    module.no_log_values.update(url_secrets(url))
+    for address in (url, *params["beside"]):
+        module.no_log_values.update(url_secrets(address))
     try:
         loaders = [loader_from(one) for one in wanted or []]
     except ValueError as problem:
@@ -294,12 +304,29 @@ def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
         if wanted:
             result["loaded"] = []
             if not any(one.severity is Severity.ERROR for one in findings):
-                for loader in loaders:
-                    loaded, more = try_bundle(f"/proc/self/fd/{body.fileno()}", bundle_of(url), loader)
-                    result["loaded"] += [{"version": loader.version, **one} for one in loaded]
-                    findings = [*findings, *more]
+                with fetched_beside(params) as beside:
+                    for loader in loaders:
+                        loaded, more = try_bundle(path_of(body), bundle_of(url), loader, beside)
+                        result["loaded"] += [{"version": loader.version, **one} for one in loaded]
+                        findings = [*findings, *more]
     result.update(seconds=round(fetch.seconds, 3), bytes=fetch.bytes, sha256=fetch.sha256, findings=to_dicts(findings))
     return result
+
+
+@contextmanager
+def fetched_beside(params: Dict[str, Any]) -> Iterator[List[Tuple[str, str]]]:
+    """Path and name of each other bundle that can be had."""
+    found = []
+    with ExitStack() as stack:
+        for url in params["beside"]:
+            body = stack.enter_context(tempfile.TemporaryFile())
+            if not fetch_as(None, url, params["limit"], tls_context(url, params["validate_certs"]), body).kind:
+                found.append((path_of(body), bundle_of(url)))
+        yield found
+
+
+def path_of(body: IO[bytes]) -> str:
+    return f"/proc/self/fd/{body.fileno()}"
 
 
 def loader_from(given: Dict[str, Any]) -> Loader:
@@ -321,6 +348,7 @@ def main() -> None:
             "sha256": {"type": "str"},
             "limit": {"type": "float", "default": 5},
             "validate_certs": {"type": "bool", "default": True},
+            "beside": {"type": "list", "elements": "str", "default": []},
             "load_with": {
                 "type": "list",
                 "elements": "dict",

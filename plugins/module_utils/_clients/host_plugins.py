@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import zipfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -77,17 +77,17 @@ def architecture() -> str:
     return ARCHITECTURES.get(machine, machine)
 
 
-def try_bundle(path: str, subject: str, loader: Loader) -> Tuple[List[Dict[str, Any]], List[Finding]]:
-    """Load every file that this gateway would open of a bundle; what came of each, and what is wrong."""
-    opened = bundle_archive.read(path, MAX_UNPACKED, subject)
-    wrong = [one for one in opened.findings if one.severity.value == "error"]
-    if wrong or opened.manifest is None:
+def try_bundle(
+    path: str, subject: str, loader: Loader, beside: Sequence[Tuple[str, str]] = ()
+) -> Tuple[List[Dict[str, Any]], List[Finding]]:
+    """Load every file that this gateway would open of a bundle; what came of each, and what is wrong.
+
+    beside: path and subject of other bundles whose plugins are going to be in the same process. What is wrong with one
+    of them by itself is not said here.
+    """
+    wanted, wrong = plugins_of(path, subject, loader.version)
+    if wrong or not wanted:
         return [], wrong
-    if not bundles.is_go(opened.manifest):
-        return [], []
-    wanted, missing = files_for(opened.manifest, [str(one["name"]) for one in opened.files], subject, loader.version)
-    if missing:
-        return [], missing
     if not os.access(loader.binary, os.X_OK):
         return [], [
             error(
@@ -97,23 +97,53 @@ def try_bundle(path: str, subject: str, loader: Loader) -> Tuple[List[Dict[str, 
                 "Stage the target's package first, or correct the path of the program.",
             )
         ]
-    with unpacked(path, sorted({name for name, _symbol in wanted})) as folder:
-        loaded = load_all(folder, wanted, loader)
+    with ExitStack() as stack:
+        hooks = _unpack(stack, path, wanted)
+        others: List[Hook] = []
+        for other_path, other_subject in beside:
+            others += _unpack(stack, other_path, plugins_of(other_path, other_subject, loader.version)[0])
+        loaded = load_all(hooks, others, loader)
     return [to_dict(one) for one in loaded], findings_of(loader.name, loaded)
 
 
-def load_all(folder: str, wanted: Sequence[Tuple[str, str]], loader: Loader) -> List[Loaded]:
+def plugins_of(path: str, subject: str, version: str) -> Tuple[List[Tuple[str, str]], List[Finding]]:
+    """File and symbol of each Go hook of a bundle, as a gateway of this version resolves them; else what is wrong."""
+    opened = bundle_archive.read(path, MAX_UNPACKED, subject)
+    wrong = [one for one in opened.findings if one.severity.value == "error"]
+    if wrong or opened.manifest is None or not bundles.is_go(opened.manifest):
+        return [], wrong
+    wanted, missing = files_for(opened.manifest, [str(one["name"]) for one in opened.files], subject, version)
+    return ([], missing) if missing else (wanted, [])
+
+
+def _unpack(stack: ExitStack, path: str, wanted: Sequence[Tuple[str, str]]) -> List[Hook]:
+    if not wanted:
+        return []
+    folder = stack.enter_context(unpacked(path, sorted({name for name, _symbol in wanted})))
+    return [Hook(os.path.join(folder, name), symbol) for name, symbol in wanted]
+
+
+def load_all(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:
     """Load each file, and then all that are going to share a process; by a gateway of its own before 5.0.0."""
     if not can_plugin_load(loader.version):
-        hooks = [Hook(os.path.join(folder, name), symbol) for name, symbol in wanted]
-        try:
-            return prove_with_binary(loader.binary, hooks, folder, loader.timeout, loader.environment)
-        except OSError as problem:
-            return [Loaded((hooks[0].file,), hooks[0].symbol, None, not_started(problem))]
-    loaded = [load(folder, (name,), symbol, loader) for name, symbol in wanted]
+        return load_in_gateway(hooks, others, loader)
+    loaded = [load((hook.file,), hook.symbol, loader) for hook in hooks]
     if all(one.verdict.ok for one in loaded):
-        loaded.extend(load_together(folder, wanted, loader))
+        loaded.extend(load_together(hooks, others, loader))
     return loaded
+
+
+def load_in_gateway(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:
+    """What a gateway says that runs for a moment; of other files only where they clash with these."""
+    own = {hook.file for hook in hooks}
+    folder = tempfile.mkdtemp(prefix="gateway-", dir=_base())
+    try:
+        tried = prove_with_binary(loader.binary, [*hooks, *others], folder, loader.timeout, loader.environment)
+    except OSError as problem:
+        return [Loaded((hooks[0].file,), hooks[0].symbol, None, not_started(problem))]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [one for one in tried if own.intersection(one.files)]
 
 
 def files_for(
@@ -140,22 +170,19 @@ def files_for(
     return list(wanted), missing
 
 
-def load_together(folder: str, wanted: Sequence[Tuple[str, str]], loader: Loader) -> List[Loaded]:
+def load_together(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:
     """Load each two files into one process: they may share a plugin path, or need two versions of a package."""
-    symbols: Dict[str, str] = {}
-    for name, symbol in wanted:
-        symbols.setdefault(name, symbol)
-    return [
-        without_symbol(load(folder, (first, second), symbols[first], loader))
-        for first, second in itertools.combinations(symbols, 2)
-    ]
+    symbols = {hook.file: hook.symbol for hook in reversed(hooks)}
+    own = list(dict.fromkeys(hook.file for hook in hooks))
+    foreign = list(dict.fromkeys(hook.file for hook in others))
+    pairs = [*itertools.combinations(own, 2), *itertools.product(own, foreign)]
+    return [without_symbol(load(pair, symbols[pair[0]], loader)) for pair in pairs]
 
 
 @contextmanager
 def unpacked(path: str, names: List[str]) -> Iterator[str]:
     """These files of the bundle, whose names were found flat, in a folder of their own that is gone afterwards."""
-    base = STATE_FOLDER if os.access(STATE_FOLDER, os.W_OK) else None
-    folder = tempfile.mkdtemp(prefix="load-", dir=base)
+    folder = tempfile.mkdtemp(prefix="load-", dir=_base())
     try:
         with zipfile.ZipFile(path) as archive:
             for name in names:
@@ -166,14 +193,18 @@ def unpacked(path: str, names: List[str]) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def load(folder: str, files: Tuple[str, ...], symbol: str, loader: Loader) -> Loaded:
-    """Load files of the folder in a process of its own and look one symbol up."""
-    paths = ",".join(os.path.join(folder, name) for name in files)
+def _base() -> Optional[str]:
+    return STATE_FOLDER if os.access(STATE_FOLDER, os.W_OK) else None
+
+
+def load(files: Tuple[str, ...], symbol: str, loader: Loader) -> Loaded:
+    """Load files in a process of its own and look one symbol up."""
+    folder = os.path.dirname(files[0])
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": folder, **loader.environment}
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(  # pylint: disable=consider-using-with
-                [loader.binary, "plugin", "load", "-f", paths, "-s", symbol],
+                [loader.binary, "plugin", "load", "-f", ",".join(files), "-s", symbol],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -194,7 +225,9 @@ def load(folder: str, files: Tuple[str, ...], symbol: str, loader: Loader) -> Lo
         said = output.read(MAX_OUTPUT).decode("utf-8", "replace")
     if code is not None and code < 0:  # the shell's way to say which signal ended it, as the judgement has it
         code = 128 - code
-    return Loaded(files, symbol, code, judge(code, said.replace(f"{folder}/", "")))
+    for file in files:
+        said = said.replace(f"{os.path.dirname(file)}/", "")
+    return Loaded(files, symbol, code, judge(code, said))
 
 
 def not_started(problem: OSError) -> Verdict:

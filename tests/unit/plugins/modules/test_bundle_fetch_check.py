@@ -35,9 +35,8 @@ github.com/sirupsen/logrus, try --help" >&2; exit 1 ;;
     *SIGNAL*) kill -SEGV $$ ;;
     *HANG*) sleep 60 & wait ;;
     *NOEXEC*) echo "plugin.Open: $file: failed to map segment from shared object" >&2; exit 1 ;;
-    *SAME_PATH*) [ -z "$seen" ] || { echo "plugin.Open(\\"x\\"): plugin already loaded" >&2; exit 1; } ;;
+    *SAME_PATH*) [ -z "$seen" ] || { echo "plugin.Open(\\"x\\"): plugin already loaded" >&2; exit 1; }; seen=1 ;;
     esac
-    seen=1
     case $words in
     *"$symbol"*) echo "[file=$file, symbol=$symbol] loaded ok, got 0x7f" ;;
     *) echo "tyk: error: unexpected error: plugin: symbol $symbol not found in plugin x, try --help" >&2; exit 1 ;;
@@ -148,6 +147,7 @@ def test_each_file_is_loaded_and_then_both_together(store: Store) -> None:
         (named("B"), "Three", 0, True),
         (f"{named('A')},{named('B')}", "One", 1, True),
     ]
+    assert len({line[0] for line in store.asked()}) == 1
     folder = store.asked()[0][0]
     assert folder.startswith(host_plugins.STATE_FOLDER)
     assert store.asked()[0][1:] == ["plugin", "load", "-f", f"{folder}/{named('A')}", "-s", "One", "a-value"]
@@ -185,6 +185,24 @@ def test_two_plugins_of_one_path(store: Store) -> None:
     result = store.load(bundle(files, [hook("A", "One"), hook("B", "Two")]))
     assert said(result) == [("error", "plugin-path-shared")], result
     assert f"{named('A')} with {named('B')}" in result["findings"][0]["message"]
+
+
+@pytest.mark.parametrize("version", ["4.3.8", VERSION])
+def test_plugins_of_two_bundles_are_loaded_into_one_process(store: Store, version: str) -> None:
+    if version != VERSION:
+        old_gateway.write(store.program, store.log)
+    names = [named(stem, version) for stem in "ABC"]
+    own = bundle({names[0]: "One SAME_PATH", names[1]: "Two"}, [hook("A", "One"), hook("B", "Two")])
+    store.files["/other.zip"] = bundle({names[2]: "Three"}, [hook("C", "Three")])
+    store.files["/same.zip"] = bundle({names[0]: "Four SAME_PATH"}, [hook("A", "Four")])
+    store.files["/wrong.zip"] = b"no zip"
+    with_ = {"load_with": [{"binary": str(store.program), "version": version}]}
+    well = store.check(own, beside=[f"{store.url}/{name}.zip" for name in ("other", "wrong", "none")], **with_)
+    assert well["findings"] == [] and all(one["ok"] for one in well["loaded"]), well
+    clash = store.check(own, beside=[f"{store.url}/other.zip", f"{store.url}/same.zip"], **with_)
+    assert said(clash) == [("error", "plugin-path-shared")], clash
+    assert f"{names[0]} with {names[0]}" in clash["findings"][0]["message"]
+    assert [one["file"] for one in clash["loaded"] if not one["ok"]] == [f"{names[0]},{names[0]}"]
 
 
 def test_a_bundle_without_a_file_for_this_version(store: Store) -> None:
