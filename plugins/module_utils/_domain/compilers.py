@@ -196,6 +196,7 @@ EDITIONS: Tuple[Edition, ...] = (
     ),
 )
 
+_NEVER = "<0.0.0"
 _BY_NAME: Dict[str, Edition] = {edition.name: edition for edition in EDITIONS}
 
 
@@ -207,14 +208,14 @@ def compiler_contract(version: Union[str, Version]) -> CompilerContract:
 
 
 def edition_of(name: str) -> Edition:
-    """The edition of this name. Raises KeyError for one that is not in the table."""
-    return _BY_NAME[name]
+    """The edition of this name; for one that is not in the table, an edition that was never published."""
+    return _BY_NAME.get(name) or Edition(name, "", _NEVER, "ci/goreleaser/goreleaser.yml", gateways=_NEVER)
 
 
 def compiler_image(version: Union[str, Version], edition: str = "ce") -> Optional[str]:
     """The name of the published image that builds for this version and edition, without registry and tag.
 
-    None where none was ever published. Raises KeyError for an edition that is not in the table.
+    None where none was ever published.
     """
     row = edition_of(edition)
     return row.compiler if as_version(version).satisfies(row.versions) else None

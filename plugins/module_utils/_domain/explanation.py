@@ -112,7 +112,7 @@ def _built(build: PluginBuild) -> str:
         else "the module line and own imports are changed for each build"
     )
     line = (
-        f"{STEM} for {build.version} on {build.goarch} is compiled by {build.image}{go}; its plugin path is "
+        f"{STEM} for {build.version} on {build.goarch} is compiled by {build.image or 'the compiler you named'}{go}; its plugin path is "
         f"{build.plugin_path}: {how}."
     )
     if build.contract.mode == GOPATH:

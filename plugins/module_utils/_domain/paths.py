@@ -171,6 +171,7 @@ def decide(
     built: Collection[str] = (),
     placeable: bool = True,
     linked: bool = False,
+    own_compilers: Collection[str] = (),
 ) -> Decision:
     """Decide how Go plugins get from the current version to the target.
 
@@ -178,8 +179,7 @@ def decide(
     response); empty if there are none. goarchs: all architectures of the gateways, where there are several. built: the
     versions whose builds are at hand, so that nothing has to be compiled for them. placeable: whether files can be put
     on the gateways' hosts. linked: the source of the current builds is lost, so the running ones are used on.
-
-    Raises KeyError for an edition that is not in the table.
+    own_compilers: the versions for which the user named a compiler, so that none has to be published for the edition.
     """
     before, after = as_version(current), as_version(target)
     kinds, phases = _kinds(hooks)
@@ -189,7 +189,11 @@ def decide(
     versions = tuple(dict.fromkeys((before, after)))
     row = published_path(before, after)
     together = _together(before, after, goos, archs, phases)
-    builds = tuple(plugin_build(version, edition, goos, arch) for version in versions for arch in archs)
+    builds = tuple(
+        plugin_build(version, edition, goos, arch, own_compiler=str(version) in own_compilers)
+        for version in versions
+        for arch in archs
+    )
     compiled = [version for version in versions if str(version) not in built and not (linked and version == before)]
     rules = [Rule(_files_reason(before, after, phases, together, goos, archs), rule_for(before).source)]
     rules.append(Rule("", rule_for(after).source))

@@ -28,7 +28,7 @@ BUILD_ID = "<build id>"
 class PluginBuild:
     """How a plugin X is built for gateways of one version, edition and architecture.
 
-    image: the published compiler, without registry; None where there is none. go: the Go that it has to be built by;
+    image: the published compiler, without registry; None where there is none, or where the user named one. go: the Go that it has to be built by;
     empty for versions that are no release. output: how the compiler names the result. plugin_path: the path by which
     Go knows it. unique_by: what makes that path unique (build-id, module-line). problem: why it cannot be built by the
     published compiler, as a sentence without its end; empty if it can.
@@ -48,10 +48,12 @@ class PluginBuild:
 
 
 @lru_cache(maxsize=None)
-def plugin_build(version: Version, edition: str = "ce", goos: str = "linux", goarch: str = "amd64") -> PluginBuild:
-    """The build for gateways of this version. Raises KeyError for an edition that is not in the table."""
+def plugin_build(
+    version: Version, edition: str = "ce", goos: str = "linux", goarch: str = "amd64", own_compiler: bool = False
+) -> PluginBuild:
+    """The build for gateways of this version."""
     contract = compiler_contract(version)
-    image = compiler_image(version, edition)
+    image = None if own_compiler else compiler_image(version, edition)
     return PluginBuild(
         version=str(version),
         edition=edition,
@@ -63,17 +65,17 @@ def plugin_build(version: Version, edition: str = "ce", goos: str = "linux", goa
         output=compiled_name(version, STEM, goos, goarch),
         plugin_path=contract.built_path(STEM, BUILD_ID),
         unique_by=contract.unique_by,
-        problem=_problem(version, edition, contract),
+        problem=_problem(version, edition, contract, own_compiler),
     )
 
 
-def _problem(version: Version, edition: str, contract: CompilerContract) -> str:
+def _problem(version: Version, edition: str, contract: CompilerContract, own_compiler: bool) -> str:
     row = edition_of(edition)
     if not row.published(version):
         return f"there is no gateway {version} of the edition {edition}"
     if not row.loads_plugins(version):
         return f"gateways {version} of the edition {edition} were built without support for Go plugins"
-    if compiler_image(version, edition) is None:
+    if not own_compiler and compiler_image(version, edition) is None:
         return f"no plugin compiler of {version} was published for the edition {edition}"
     if contract.unusable:
         return f"the published plugin compiler of {version} does not build for {version}"

@@ -18,7 +18,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
     UNIQUE_MODULE,
     compiler_contract,
-    compiler_image,
     edition_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, info, warning
@@ -98,17 +97,18 @@ def traps(
 
 
 def _compiled(decision: Decision) -> List[Version]:
-    """The versions whose compiler can be used as far as edition and release go."""
-    edition = edition_of(decision.edition)
-    return [
-        version
-        for version in map(Version.parse, decision.compiled)
-        if edition.loads_plugins(version) and compiler_image(version, decision.edition)
-    ]
+    """The versions whose plugins the published compiler of the edition has to build."""
+    published = {build.version for build in decision.builds if build.image}
+    return [Version.parse(version) for version in decision.compiled if version in published]
 
 
 def _editions(decision: Decision) -> List[Finding]:
     edition = edition_of(decision.edition)
+    unbuildable = {
+        build.version
+        for build in decision.builds
+        if build.version in decision.compiled and build.problem and not build.image and not build.contract.unusable
+    }
     found = []
     for version in map(Version.parse, decision.versions):
         if not edition.published(version):
@@ -131,14 +131,15 @@ def _editions(decision: Decision) -> List[Finding]:
                     edition.source,
                 )
             )
-        elif str(version) in decision.compiled and compiler_image(version, edition.name) is None:
+        elif str(version) in unbuildable:
             found.append(
                 error(
                     "edition-unpublished",
                     str(version),
                     f"No plugin compiler of {version} was published for the edition {edition.name}, and builds of "
                     "another edition's compiler need not load.",
-                    f"Give builds for {version} as artifacts, made with the toolchain and tags of that gateway.",
+                    f"Give builds for {version} as artifacts, made with the toolchain and tags of that gateway, or name "
+                    "a compiler that does so.",
                     edition.source,
                 )
             )
@@ -147,9 +148,9 @@ def _editions(decision: Decision) -> List[Finding]:
 
 def _unusable(decision: Decision) -> List[Finding]:
     found = []
-    for version in _compiled(decision):
+    for version in map(Version.parse, decision.compiled):
         contract = compiler_contract(version)
-        if contract.unusable:
+        if contract.unusable and edition_of(decision.edition).published(version):
             running = str(version) == decision.current
             way = "have the running build used on by a link" if running else "choose another patch release as target"
             found.append(

@@ -134,6 +134,6 @@ def test_editions_by_version(version, edition, published, loads):
     assert (row.published(version), row.loads_plugins(version)) == (published, loads)
 
 
-def test_an_unknown_edition_is_a_slip():
-    with pytest.raises(KeyError):
-        compiler_image("5.3.0", "pro")
+def test_an_unknown_edition_has_neither_gateway_nor_compiler():
+    assert compiler_image("5.3.0", "pro") is None
+    assert not any(edition_of("pro").published(version) for version in ALL)

@@ -174,9 +174,18 @@ def test_no_build_loads_where_support_for_plugins_was_left_out():
     assert any("built without support for Go plugins" in reason for reason in decision.reasons)
 
 
-def test_an_unknown_edition_is_a_slip():
-    with pytest.raises(KeyError):
-        decide("5.3.0", "5.8.9", [PRE], edition="pro")
+def test_an_unknown_edition_was_never_published():
+    decision = decide("5.3.0", "5.8.9", [PRE], edition="pro")
+    assert not decision.supported
+    assert "There is no gateway 5.8.9 of the edition pro." in decision.reasons
+
+
+def test_a_compiler_that_the_user_named_stands_in_for_one_that_was_not_published():
+    decision = decide("5.8.13", "5.13.0", [PRE], edition="fips", own_compilers=["5.8.13"])
+    assert decision.supported and [build.image for build in decision.builds] == [
+        None,
+        "tyk-plugin-compiler-fips:v5.13.0",
+    ]
 
 
 def test_the_trap_of_the_published_path_2_is_among_the_reasons():

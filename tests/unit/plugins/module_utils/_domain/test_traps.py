@@ -70,6 +70,7 @@ def test_nothing_that_moves_has_no_trap():
     [
         ("4.3.8", "5.0.2", {}, [("compiler-unusable", "error", "5.0.2")]),
         ("5.0.2", "5.8.9", {}, [("compiler-unusable", "error", "5.0.2")]),
+        ("5.0.2", "5.8.9", {"own_compilers": ["5.0.2"]}, [("compiler-unusable", "error", "5.0.2")]),
         ("5.0.2", "5.8.9", {"linked": True}, []),
         ("5.0.2", "5.8.9", {"built": ["5.0.2"]}, []),
         ("5.1.0", "5.8.9", {}, [("build-id-ignored", "info", "5.1.0")]),
@@ -82,6 +83,8 @@ def test_nothing_that_moves_has_no_trap():
         ("5.3.6", "5.13.0", {"edition": "fips"}, [("edition-without-plugins", "error", "5.3.6")]),
         ("5.3.5", "5.13.0", {"edition": "fips"}, [("edition-unpublished", "error", "5.3.5")]),
         ("5.3.5", "5.13.0", {"edition": "fips", "built": ["5.3.5"]}, []),
+        ("5.3.5", "5.13.0", {"edition": "fips", "own_compilers": ["5.3.5"]}, []),
+        ("5.3.5", "5.3.5", {"edition": "pro"}, [("edition-unpublished", "error", "5.3.5")]),
         ("5.8.14", "5.8.15", {"edition": "fips"}, [("compiler-doubtful", "warning", "5.8.15")]),
         ("5.8.14", "5.12.0", {"edition": "fips"}, [("edition-unpublished", "error", "5.12.0")]),
         ("4.3.8", "5.8.9", {"goarch": "arm64"}, [("compiler-doubtful", "warning", "4.3.8")]),
