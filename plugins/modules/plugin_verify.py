@@ -137,6 +137,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
     Loaded,
     findings_of,
     load_once,
+    sweep,
     without_symbol,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_in_image
@@ -227,6 +228,7 @@ def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
         )
     images = {name: engine.ensure_image(name, "missing")[0] for name in sorted({check["image"] for check in checks})}
     versions = [version_of(check["version"], images[check["image"]]) for check in checks]
+    sweep(engine)
     verifier = Verifier(params)
     results: List[Dict[str, Any]] = []
     findings: List[Finding] = []

@@ -13,15 +13,18 @@ import os
 import re
 import tarfile
 import tempfile
+import time
 import uuid
 from dataclasses import dataclass, replace
-from typing import IO, List, Mapping, Optional, Sequence, Tuple
+from typing import IO, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parents_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
 
 FOLDER = "tyk-upgrade-verify"
 LABEL_VERIFY = "tyk.upgrade.verify"
+LABEL_UNTIL = "tyk.upgrade.verify.until"  # seconds since 1970 from when nobody waits for the container any more
+SPARE = 600  # seconds for copying and for clocks that differ
 LINES_SHOWN = 5
 
 _MISMATCH = re.compile(r"plugin was built with a different version of package ([^\s,()\"]+)")
@@ -158,7 +161,7 @@ def load_once(engine: Engine, image: str, paths: Sequence[str], symbol: str, tim
     body = {
         "Image": image,
         "Cmd": ["plugin", "load", "-f", ",".join(inside), "-s", symbol],
-        "Labels": {LABEL_VERIFY: "1"},
+        "Labels": labels(timeout),
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {"NetworkMode": "none", "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}},
     }
@@ -173,6 +176,19 @@ def load_once(engine: Engine, image: str, paths: Sequence[str], symbol: str, tim
     finally:
         engine.remove(container, volumes=True, force=True)
     return Loaded(tuple(paths), symbol, code, verdict)
+
+
+def labels(timeout: float) -> Dict[str, str]:
+    """Labels of a container that is looked at for this long."""
+    return {LABEL_VERIFY: "1", LABEL_UNTIL: str(int(time.time() + timeout + SPARE))}
+
+
+def sweep(engine: Engine) -> None:
+    """Remove what a run that was killed left behind; a throw-away gateway would run for ever."""
+    for one in engine.containers(label=LABEL_VERIFY):
+        until = str((one.get("Labels") or {}).get(LABEL_UNTIL) or "")
+        if until.isdigit() and int(until) < time.time():
+            engine.remove(one["Id"], volumes=True, force=True)
 
 
 def write_tar(handle: IO[bytes], small: Mapping[str, str], files: Mapping[str, str]) -> None:

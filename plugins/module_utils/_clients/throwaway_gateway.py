@@ -16,6 +16,7 @@ All functions are tried in one process, as a gateway in service holds them. Only
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -32,12 +33,18 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, S
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
     FOLDER,
-    LABEL_VERIFY,
     Loaded,
     Verdict,
     judge,
+    labels,
     write_tar,
 )
+
+_PR_SET_PDEATHSIG = 1
+try:
+    _LIBC: Optional[ctypes.CDLL] = ctypes.CDLL(None)
+except (OSError, TypeError):
+    _LIBC = None
 
 PAUSE = 0.2  # seconds between two looks at what the gateway has said
 TRIES = 3  # of a port that somebody else may take before the gateway does
@@ -336,7 +343,7 @@ def _run_container(engine: Engine, image: str, hooks: Sequence[Hook], folder: st
         "Image": image,
         "Cmd": [f"--conf={folder}/tyk.conf"],
         "Env": [f"{name}={value}" for name, value in {**environment(conf), **_LOG_VARIABLES}.items()],
-        "Labels": {LABEL_VERIFY: "1"},
+        "Labels": labels(timeout),
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {"NetworkMode": "none", "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}}},
     }
@@ -420,6 +427,7 @@ def _run_once(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         try:
             run = _watch(lambda: Run(process.poll(), _read(output)), timeout)
@@ -432,6 +440,12 @@ def _run_once(
     if code is not None and code < 0:  # the shell's way to say which signal ended it
         code = 128 - code
     return Run(code, run.log)
+
+
+def _end_with_parent() -> None:
+    """Let the system end the gateway if the module itself is killed; it would run for ever."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _write_folder(hooks: Sequence[Hook], folder: str, conf: Mapping[str, Any]) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import pytest
 
@@ -166,6 +168,33 @@ def test_what_a_plugin_starts_ends_with_the_gateway(old: Old) -> None:
     old.prove({"a.so": "One"}, [("a.so", "One")])
     time.sleep(1.2)
     assert not mark.exists()
+
+
+def test_the_gateway_ends_with_a_module_that_is_killed(old: Old) -> None:
+    (old.folder / "a.so").write_text("One")
+    (old.folder / "work").mkdir()
+    old.program.write_text(f"#!/bin/sh\necho $$ >{old.folder}/pid\nexec sleep 60\n")
+    code = (
+        "import sys; sys.path[:0] = %r\n"
+        "from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_with_binary\n"
+        "prove_with_binary(%r, [Hook(%r, 'One')], %r, 60, {})"
+        % (sys.path, str(old.program), str(old.folder / "a.so"), str(old.folder / "work"))
+    )
+    module = subprocess.Popen([sys.executable, "-c", code])
+    pid = old.folder / "pid"
+    try:
+        wait_for(lambda: pid.exists() and pid.read_text().strip())
+    finally:
+        module.kill()
+        module.wait()
+    wait_for(lambda: not os.path.exists(f"/proc/{pid.read_text().strip()}/cwd"))
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_program_that_cannot_be_started(old: Old) -> None:
