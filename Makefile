@@ -46,7 +46,7 @@ sanity: ## ansible-test sanity on the default Python
 units: collections ## Unit tests (those that need an engine run when one answers)
 	@$(RUN) tests/lab/checks.py units
 
-conformance: collections ## The stand-ins behave like the versions they claim
+conformance: collections ## The stand-ins behave like the versions they claim (VERSIONS=4.0.16,5.2.5: these only)
 	@$(RUN) tests/lab/checks.py conformance
 
 refusals: collections ## Every bad input is refused before any change (TARGET=linux: those of Linux hosts, not part of test)

@@ -155,7 +155,18 @@ def pytest(*arguments: str, **variables: str) -> bool:
 
 
 # What depends on how a release finds, fetches and loads plugins, and how its compiler makes them.
-PLUGIN_TESTS = ("commands", "bundles", "compiler", "every_file", "hooks", "hot_swap", "plugin_files", "signatures")
+PLUGIN_TESTS = (
+    "built_bundles",
+    "bundles",
+    "commands",
+    "compiler",
+    "every_file",
+    "hooks",
+    "hot_swap",
+    "pairs",
+    "plugin_files",
+    "signatures",
+)
 # One release of each class, and the tests it is held against; the lab's own two are held against all.
 CLASSES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("4.0.16", "4.2.4", "4.3.1", "4.3.8", "5.0.15"), PLUGIN_TESTS),
