@@ -39,7 +39,7 @@ DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_STRSZ, DT_SONAM
 DT_GNU_HASH = 0x6FFFFEF5
 DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 STT_FUNC = 2
-MAXIMUM = 1 << 20  # of entries in a table of versions or libraries; real ones have a few dozen
+MAXIMUM = 1024  # of entries in a table of versions or libraries; real ones have a few dozen
 
 #: What files begin with that are taken for plugins by mistake.
 OTHER_FILES: Tuple[Tuple[bytes, str], ...] = (
@@ -228,7 +228,7 @@ class ElfFile:
             _version, count, file, first, following = self._unpack("HHIII", place)
             versions = needed.setdefault(self._dynamic_text(file), [])
             entry = place + first
-            for _unused in range(count):
+            for _unused in range(min(count, MAXIMUM)):
                 _hash, _flags, _other, name, step = self._unpack("IHHII", entry)
                 versions.append(self._dynamic_text(name))
                 entry += step
