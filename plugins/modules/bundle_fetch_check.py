@@ -65,8 +65,9 @@ options:
         default: 60
   beside:
     description:
-      - Addresses of other bundles that the gateways of O(load_with) are going to hold at the same time. They are
-        downloaded, too, and their plugins are loaded into one process with those of O(url).
+      - Other bundles that the gateways of O(load_with) are going to hold at the same time, by address, or by name if they
+        lie where O(url) does. They are downloaded, too, and their plugins are loaded into one process with those of
+        O(url).
       - Nothing is said about one that cannot be had or used; check each of them as O(url), too.
     type: list
     elements: str
@@ -165,7 +166,7 @@ import ssl
 import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -289,6 +290,7 @@ def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
 def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     url, limit, wanted = params["url"], params["limit"], params["load_with"]
+    params["beside"] = [beside_of(url, one) for one in params["beside"]]
     for address in (url, *params["beside"]):
         module.no_log_values.update(url_secrets(address))
     try:
@@ -323,6 +325,14 @@ def fetched_beside(params: Dict[str, Any]) -> Iterator[List[Tuple[str, str]]]:
             if not fetch_as(None, url, params["limit"], tls_context(url, params["validate_certs"]), body).kind:
                 found.append((path_of(body), bundle_of(url)))
         yield found
+
+
+def beside_of(url: str, other: str) -> str:
+    """The address of another bundle; a name is meant in the folder of this one."""
+    if "://" in other:
+        return other
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=posixpath.join(posixpath.dirname(parts.path), other)))
 
 
 def path_of(body: IO[bytes]) -> str:

@@ -199,7 +199,7 @@ def test_plugins_of_two_bundles_are_loaded_into_one_process(store: Store, versio
     with_ = {"load_with": [{"binary": str(store.program), "version": version}]}
     well = store.check(own, beside=[f"{store.url}/{name}.zip" for name in ("other", "wrong", "none")], **with_)
     assert well["findings"] == [] and all(one["ok"] for one in well["loaded"]), well
-    clash = store.check(own, beside=[f"{store.url}/other.zip", f"{store.url}/same.zip"], **with_)
+    clash = store.check(own, beside=["other.zip", "same.zip"], **with_)
     assert said(clash) == [("error", "plugin-path-shared")], clash
     assert f"{names[0]} with {names[0]}" in clash["findings"][0]["message"]
     assert [one["file"] for one in clash["loaded"] if not one["ok"]] == [f"{names[0]},{names[0]}"]
