@@ -19,8 +19,8 @@ export LAB_STORY := $(or $(STORY),$(LAB_STORY))
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: collections ## Upgrade the lab under load and report (TARGET=docker|linux|compose|mixed; STORY=1|2|3|gap; BREAK=plugin: the refusal of a wrong compiler)
-	@$(RUN) tests/lab/demo.py $(if $(BREAK),--break $(BREAK))
+demo: collections ## Upgrade the lab under load and report (TARGET=docker|linux|compose|mixed; STORY=1|2|3|gap; PLUGINS=source|artifacts|bundle; BREAK=plugin: the refusal of a wrong compiler)
+	@$(RUN) tests/lab/demo.py $(if $(BREAK),--break $(BREAK)) $(if $(PLUGINS),--plugins $(PLUGINS))
 
 test: collections ## Everything below, side by side; closes with "N passed, N failed"
 	@$(RUN) tests/lab/suite.py

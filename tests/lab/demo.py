@@ -39,9 +39,10 @@ def playbook(name: str, inventory_file: Path, *extra: str) -> int:
 
 
 class Demo:
-    def __init__(self, broken: str | None) -> None:
+    def __init__(self, broken: str | None, given: str = "source") -> None:
         self.lab = Lab(Settings.from_environment())
         self.broken = broken
+        self.given = given
         name = self.lab.settings.name
         self.out = ROOT / "build" / ("demo" if name == "tyk-lab" else f"demo-{name.removeprefix('tyk-lab-')}")
         self.inventory = self.out / "inventory.yml"
@@ -100,7 +101,19 @@ class Demo:
         )
         if self.broken:
             content["all"]["vars"]["tyk_compiler_images"] = {lab.settings.to_version: lab.publish_mismatch()}
+        if self.given != "source":
+            self._give_plugins(content["all"]["vars"])
         inventory.write(self.inventory, content)
+
+    def _give_plugins(self, variables: dict[str, Any]) -> None:
+        """As files or bundles that were made by other means. Then no engine is needed to build, and no compiler."""
+        files = self.lab.built_elsewhere(self.out / "artifacts") if self.given == "artifacts" else {}
+        bundles = self.lab.published_elsewhere() if self.given == "bundle" else {}
+        for plugin in variables["tyk_plugins"]:
+            del plugin["source"]
+            name = plugin["name"]
+            plugin.update({"artifacts": files[name]} if files else {"bundle": {"name": bundles[name]}})
+        variables["tyk_compiler_image"] = "no-compiler.invalid/none"
 
     def _write_meters(self, reading: dict[str, Any], records: int) -> None:
         description = json.loads((self.lab.settings.directory / "lab.json").read_text())
@@ -181,10 +194,11 @@ class Demo:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--break", dest="broken", choices=["plugin"])
+    parser.add_argument("--plugins", default="source", choices=["source", "artifacts", "bundle"])
     arguments = parser.parse_args()
     os.umask(0o022)
     try:
-        return Demo(arguments.broken).run()
+        return Demo(arguments.broken, arguments.plugins).run()
     except LabError as error:
         return fail(error)
     except (docker.errors.DockerException, requests.RequestException) as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -278,15 +279,42 @@ class Lab:
 
     def _initial_bundles(self) -> dict[str, bytes]:
         version = self.settings.from_version
+        built = self._compiled(version)
+        return {plugin.bundle: seed.bundle(plugin, {version: built[plugin.name]}) for plugin in seed.PLUGINS}
+
+    def _compiled(self, version: str) -> dict[str, bytes]:
+        """The plugins as this version's compiler makes them for a first deployment, by name."""
         image = self.ref("compiler", version)
         with ThreadPoolExecutor(max_workers=2) as pool:
             built = pool.map(
                 lambda plugin: self.stand_ins.compile_plugin(image, version, plugin.name, plugin.output(version)),
                 seed.PLUGINS,
             )
-            return {
-                plugin.bundle: seed.bundle(plugin, so, version) for plugin, so in zip(seed.PLUGINS, built, strict=True)
-            }
+            return dict(zip((plugin.name for plugin in seed.PLUGINS), built, strict=True))
+
+    def built_elsewhere(self, folder: Path) -> dict[str, dict[str, str]]:
+        """What a pipeline would leave: each plugin as a file by version. That of the first version is the one that runs."""
+        versions = (self.settings.from_version, self.settings.to_version)
+        files: dict[str, dict[str, str]] = {plugin.name: {} for plugin in seed.PLUGINS}
+        folder.mkdir(parents=True, exist_ok=True)
+        for version in versions:
+            for name, content in self._compiled(version).items():
+                path = folder / f"{name}-{version}.so"
+                path.write_bytes(content)
+                files[name][version] = str(path)
+        return files
+
+    def published_elsewhere(self) -> dict[str, str]:
+        """Bundles for both versions that somebody has put into the store, by plugin."""
+        versions = (self.settings.from_version, self.settings.to_version)
+        built = {version: self._compiled(version) for version in versions}
+        bundles = {
+            plugin.name: seed.bundle(plugin, {version: built[version][plugin.name] for version in versions})
+            for plugin in seed.PLUGINS
+        }
+        names = {name: f"{name.lower()}-{hashlib.sha256(data).hexdigest()[:8]}.zip" for name, data in bundles.items()}
+        self._upload_bundles({names[name]: data for name, data in bundles.items()})
+        return names
 
     def _upload_bundles(self, bundles: dict[str, bytes]) -> None:
         for name, data in bundles.items():

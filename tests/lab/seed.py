@@ -175,17 +175,20 @@ def apis(version: str) -> tuple[Api, ...]:
     return tuple(replace(api, **described) if api.kind == "oas" else api for api in _APIS)
 
 
-def bundle(plugin: Plugin, built: bytes, version: str) -> bytes:
-    """A bundle as ``tyk bundle build`` makes it: manifest.json first, MD5 over the listed files in their order."""
-    name = plugin.file(version)
+def bundle(plugin: Plugin, built: dict[str, bytes]) -> bytes:
+    """A bundle as ``tyk bundle build`` makes it: manifest.json first, MD5 over the listed files in their order.
+
+    ``built`` is the plugin for each version that the bundle serves.
+    """
+    files = {plugin.file(version): content for version, content in built.items()}
     manifest = {
-        "file_list": [name],
+        "file_list": list(files),
         "custom_middleware": plugin.middleware(),
-        "checksum": hashlib.md5(built).hexdigest(),  # noqa: S324 - the format wants MD5
+        "checksum": hashlib.md5(b"".join(files.values())).hexdigest(),  # noqa: S324 - the format wants MD5
         "signature": "",
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for member, data in (("manifest.json", json.dumps(manifest, indent=2).encode()), (name, built)):
+        for member, data in (("manifest.json", json.dumps(manifest, indent=2).encode()), *files.items()):
             archive.writestr(zipfile.ZipInfo(member, date_time=(1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
