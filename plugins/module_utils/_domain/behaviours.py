@@ -124,6 +124,12 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
         "v5.3.0:config/config.go against v5.8.0",
     ),
     Behaviour(
+        "starts-from-backup",
+        ">=5.3.11, <5.4.0 | >=5.8.0",
+        "A hybrid gateway serves what its emergency backup says until it has logged in, at every start.",
+        "v5.8.0:rpc/rpc_client.go against v5.7.3, v5.3.11:rpc/rpc_client.go; seen on 5.8.9",
+    ),
+    Behaviour(
         "wraps-api-definitions",
         ">=4.1.0",
         "Definitions come from the control plane, and lie in the emergency backup, in the form that holds OAS too.",

@@ -73,6 +73,7 @@ CODES: Dict[str, str] = {
     "plugin-path-shared": "Two builds carry the same plugin path; Go loads only one of them into a process.",
     "endpoint-plugin": "An API loads a plugin outside its bundle (per endpoint, by path).",
     "exact-name-first": "Gateways of this version open the exact file name before one that carries their version.",
+    "backup-names-old-bundle": "An emergency backup that names the old bundle lets the new version open a foreign build.",
     "path-pinned": "The path of a hook names the build of one version.",
     "hook-disabled": "A hook is switched off by a switch that some of the versions do not know.",
     "literal-rewritten": "The plugin compiler would change string literals that begin with the module's name.",

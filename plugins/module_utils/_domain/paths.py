@@ -118,7 +118,8 @@ class Decision:
     files: by version and architecture, the name under which the build of a plugin X lies in its bundle; in one bundle
     where the cut-over is shared, else in a bundle for each version. manifest_path: how the manifest names it. builds:
     how X is built for each version and architecture. compiled: the versions that have to be compiled. failures: by
-    version, what its gateways do without the plugin. linked: the running build of the current version is used on.
+    version, what its gateways do without the plugin. foreign: a build for one version may end a gateway of the other.
+    linked: the running build of the current version is used on.
     """
 
     path: str
@@ -137,6 +138,7 @@ class Decision:
     builds: Tuple[PluginBuild, ...] = ()
     compiled: Tuple[str, ...] = ()
     failures: Mapping[str, Tuple[Failure, ...]] = field(default_factory=dict)
+    foreign: bool = False
     linked: bool = False
 
     @property
@@ -188,6 +190,7 @@ def decide(
     archs = tuple(sorted(set(goarchs))) or (goarch,)
     versions = tuple(dict.fromkeys((before, after)))
     row = published_path(before, after)
+    foreign = _foreign(before, after)
     together = _together(before, after, goos, archs, phases)
     builds = tuple(
         plugin_build(version, edition, goos, arch, own_compiler=str(version) in own_compilers)
@@ -197,6 +200,7 @@ def decide(
     compiled = [version for version in versions if str(version) not in built and not (linked and version == before)]
     rules = [Rule(_files_reason(before, after, phases, together, goos, archs), rule_for(before).source)]
     rules.append(Rule("", rule_for(after).source))
+    rules += _fallback_rules(versions, together)
     obstacles = [] if together is not None else _per_host_obstacles(versions, phases, goos, archs, placeable)
     obstacles += _linking_obstacles(linked, placeable)
     rules += obstacles
@@ -220,7 +224,8 @@ def decide(
         manifest_path=f"{STEM}.so",
         builds=builds,
         compiled=tuple(str(version) for version in compiled),
-        failures={str(version): _failures(version, kinds, _foreign(before, after)) for version in versions},
+        failures={str(version): _failures(version, kinds, foreign) for version in versions},
+        foreign=foreign,
         linked=linked,
     )
 
@@ -286,6 +291,20 @@ def _files_reason(
             "builds for all of them."
         )
     return f"No set of file names suits request and response hooks of both {before} and {after}."
+
+
+def _fallback_rules(versions: Sequence[Version], together: Optional[Mapping[str, Mapping[str, str]]]) -> Iterable[Rule]:
+    """What a version opens when its own build is missing in a bundle that serves both."""
+    if together is None or len(versions) < 2:
+        return
+    for version, other in (versions, versions[::-1]):
+        exact = f"{STEM}.so"
+        if exact in together[str(other)].values() and exact not in together[str(version)].values():
+            yield Rule(
+                f"If the build for {version} were missing in the bundle, {version} would open {exact}, the build for "
+                f"{other}; so the bundle is read back whole before anything is switched.",
+                rule_for(version).source,
+            )
 
 
 def _per_host_obstacles(

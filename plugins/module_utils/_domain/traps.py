@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_download
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, plugin_stem
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, plugin_stem, resolutions
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
     UNIQUE_MODULE,
     compiler_contract,
@@ -58,6 +58,15 @@ class OutsidePlugin:
 
 
 @dataclass(frozen=True)
+class InUse:
+    """A bundle that APIs name now: its manifest, and the names of its files."""
+
+    name: str
+    manifest: Mapping[str, Any]
+    files: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Download:
     """What a gateway has to download: bytes, and the megabits per second that were measured at a place."""
 
@@ -72,13 +81,14 @@ def traps(
     *,
     plugins: Sequence[PluginFacts] = (),
     hooks: Iterable[Hook] = (),
+    in_use: Iterable[InUse] = (),
     outside: Iterable[OutsidePlugin] = (),
     downloads: Iterable[Download] = (),
     glibc: Mapping[str, str] = {},
 ) -> List[Finding]:
     """Everything known to go wrong on this way.
 
-    hooks: those of the bundles in use, with their paths. glibc: the C library of each Linux host that runs a gateway
+    hooks: those of the bundles in use, with their paths. in_use: these bundles themselves. glibc: the C library of each Linux host that runs a gateway
     from a package; "" where it is not known.
     """
     found = [
@@ -90,6 +100,7 @@ def traps(
         *_newer_glibc(decision, glibc),
         *_exact_first(decision),
         *_hooks(decision, hooks),
+        *_from_backup(decision, in_use),
         *_outside(decision, outside),
         *_downloads(decision, downloads),
     ]
@@ -344,6 +355,37 @@ def _hooks(decision: Decision, hooks: Iterable[Hook]) -> List[Finding]:
                     "know: there it runs.",
                     "Remove the hook from the manifest if it must not run.",
                     "v5.0.0:apidef/api_definitions.go",
+                )
+            )
+    return found
+
+
+def _from_backup(decision: Decision, in_use: Iterable[InUse]) -> List[Finding]:
+    """What the target does at its start as long as the emergency backup names a bundle of before the switch."""
+    if not decision.versions or not decision.foreign:
+        return []
+    current, target = decision.current, decision.target
+    when = "at every start" if behaves(target, "starts-from-backup") else "when its control plane cannot be reached"
+    found = []
+    for bundle in in_use:
+        opened = {
+            file
+            for goarch in decision.goarchs
+            for by_path in resolutions(bundle.manifest, bundle.files, [target], decision.goos, goarch).values()
+            for file in by_path.values()
+            if file
+        }
+        if opened and not any(f"{target}_" in file for file in opened):
+            found.append(
+                info(
+                    "backup-names-old-bundle",
+                    bundle.name,
+                    f"{target} serves what the emergency backup says {when}. As long as that names {bundle.name}, it "
+                    f"opens {', '.join(sorted(opened))} out of it, built for {current} by another generation of Go, and "
+                    "ends.",
+                    "Nothing needs to be done: every gateway reloads after the switch, which writes the backup anew. By "
+                    "hand, see to that before the first gateway is replaced.",
+                    "v5.8.0:rpc/rpc_client.go; seen on 5.8.9 with a backup of 5.3.0",
                 )
             )
     return found

@@ -96,6 +96,12 @@ def test_the_reasons_name_the_files():
     assert "3.0.0 opens nothing first" in told("3.0.0", "5.3.0", [RESPONSE])
 
 
+def test_the_reasons_say_what_is_opened_for_want_of_the_own_build():
+    assert "missing in the bundle, 5.8.9 would open X.so, the build for 4.0.16" in told("4.0.16", "5.8.9")
+    assert "missing in the bundle, 5.8.9 would open X.so, the build for 4.0.16" in told("5.8.9", "4.0.16")
+    assert "missing in the bundle" not in told("5.3.0", "5.8.9") + told("4.0.3", "4.0.16") + told("4.1.0", "5.3.0")
+
+
 def test_the_reasons_warn_of_what_bites():
     assert "different Go generations (1.21/1.22 and 1.23/1.24/1.25)" in told("5.3.0", "5.8.9")
     assert "Go generations" not in told("5.3.0", "5.3.1")

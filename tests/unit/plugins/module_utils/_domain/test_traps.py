@@ -10,6 +10,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import d
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.traps import (
     Download,
+    InUse,
     OutsidePlugin,
     PluginFacts,
     traps,
@@ -32,6 +33,7 @@ def test_every_trap_is_a_sentence_with_a_remedy_and_a_source(current, edition):
     given = {
         "plugins": [PluginFacts("A", "source", "foo", ("a.go:3",)), PluginFacts("B", "artifacts", "foo", ("b.go:3",))],
         "hooks": [Hook("pre", "F", "A_v5.2.0_linux_amd64.so", disabled=True)],
+        "in_use": [InUse("header-1.zip", MANIFEST, ("X.so",))],
         "outside": [OutsidePlugin("orders", "p/P.so"), OutsidePlugin("orders", "p/Q.so", "analytics")],
         "downloads": [Download("b.zip", 30_000_000, 40, "gw1"), Download("c.zip", 1, 0)],
         "glibc": {"h1": "2.28", "h2": ""},
@@ -141,6 +143,31 @@ def test_hooks_that_name_a_version_or_are_switched_off():
     assert told(found("5.2.0", "5.8.9", given={"hooks": [pinned]}, built=["5.2.0"])) == [("path-pinned", "info", "X")]
     assert told(found("4.3.8", "5.8.9", given={"hooks": [off]})) == [("hook-disabled", "warning", "X")]
     assert found("5.3.1", "5.8.9", given={"hooks": [off]}) == []
+
+
+MANIFEST = {
+    "file_list": ["X.so"],
+    "custom_middleware": {"driver": "goplugin", "pre": [{"name": "F", "path": "X.so"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("current", "target", "files", "when"),
+    [
+        ("5.3.1", "5.8.9", ("X.so",), "at every start"),
+        ("4.3.8", "5.3.1", ("X.so",), "when its control plane cannot be reached"),
+        ("5.3.1", "5.8.9", ("X_v5.3.1_linux_amd64.so",), None),
+        ("5.3.1", "5.8.9", ("X.so", "X_v5.8.9_linux_amd64.so"), None),
+        ("5.8.8", "5.8.9", ("X.so",), None),
+    ],
+)
+def test_a_backup_that_names_the_old_bundle(current, target, files, when):
+    findings = found(current, target, given={"in_use": [InUse("header-1.zip", MANIFEST, files)]})
+    if when is None:
+        assert findings == []
+    else:
+        assert told(findings) == [("backup-names-old-bundle", "info", "header-1.zip")]
+        assert when in findings[0].message and "opens X.so out of it" in findings[0].message
 
 
 @pytest.mark.parametrize(
