@@ -223,8 +223,9 @@ class ElfFile:
         """Per library, the versions of symbols that it must offer."""
         needed: Dict[str, List[str]] = {}
         place = self._place_of(DT_VERNEED)
-        for _number in range(self._count(DT_VERNEEDNUM) if place is not None else 0):
-            assert place is not None
+        if place is None:
+            return needed
+        for _number in range(self._count(DT_VERNEEDNUM)):
             _version, count, file, first, following = self._unpack("HHIII", place)
             versions = needed.setdefault(self._dynamic_text(file), [])
             entry = place + first
@@ -237,10 +238,11 @@ class ElfFile:
 
     def versions_defined(self) -> List[str]:
         """The versions of symbols that this library offers."""
-        defined = []
+        defined: List[str] = []
         place = self._place_of(DT_VERDEF)
-        for _number in range(self._count(DT_VERDEFNUM) if place is not None else 0):
-            assert place is not None
+        if place is None:
+            return defined
+        for _number in range(self._count(DT_VERDEFNUM)):
             _version, _flags, _index, _count, _hash, first, following = self._unpack("HHHHIII", place)
             (name,) = self._unpack("I", place + first)
             defined.append(self._dynamic_text(name))

@@ -171,6 +171,7 @@ class GoWorld:
             env={**os.environ, **settings},
             capture_output=True,
             text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return path
@@ -184,5 +185,5 @@ class GoWorld:
 
     def load(self, *plugins: str) -> List[str]:
         """What the gateway says about each plugin, in a process of its own: ok, or Go's own words."""
-        done = subprocess.run([self.gateway, *plugins], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([self.gateway, *plugins], capture_output=True, text=True, timeout=60, check=False)
         return done.stdout.splitlines() if done.returncode == 0 else [done.stderr.strip().splitlines()[0]]

@@ -58,7 +58,8 @@ def test_what_a_plugin_is(go_world: go_builds.GoWorld, plugins: Dict[str, str]) 
     result = run_module("plugin_info", {"files": [{"path": plugins["good"], "symbols": ["Hook"]}]}, check=True)
     assert result["changed"] is False and result["findings"] == [] and "gateway" not in result
     (one,) = result["results"]
-    said = subprocess.run([str(go_builds.GO), "version", "-m", plugins["good"]], capture_output=True, text=True).stdout
+    command = [str(go_builds.GO), "version", "-m", plugins["good"]]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"{plugins['good']}: {one['go_version']}\n")
     assert f"\tdep\t{one['modules'][0]['path']}\t{one['modules'][0]['version']}" in said
     for name, value in one["settings"].items():
@@ -185,7 +186,7 @@ def test_the_c_library(go_world: go_builds.GoWorld, plugins: Dict[str, str]) -> 
     assert codes(look(go_world, plugins["good"], glibc=needed)) == []
     host = look(go_world, plugins["good"], glibc="host")
     assert codes(host) == []
-    said = subprocess.run(["ldd", "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+    said = subprocess.run(["ldd", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     assert said.endswith(f" {host['gateway']['glibc']}")
 
 
