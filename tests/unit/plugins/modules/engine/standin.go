@@ -6,6 +6,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -33,6 +34,8 @@ func main() {
 		files(args[1])
 	case args[0] == "plugin":
 		load(args[1:])
+	case strings.HasPrefix(args[0], "--conf="):
+		old(strings.TrimPrefix(args[0], "--conf="))
 	case strings.HasSuffix(args[0], ".so"):
 		compile(args)
 	default:
@@ -129,13 +132,29 @@ func artefact(machine byte, id, text string) []byte {
 
 // load answers like `tyk plugin load`, in the words of the Go runtime.
 func load(args []string) {
-	file, symbol := args[2], args[4]
+	if os.Getenv("WITHOUT_COMMAND") != "" {
+		fmt.Fprintln(os.Stderr, "tyk: error: unexpected plugin, try --help")
+		os.Exit(1)
+	}
+	seen := 0
+	for _, file := range strings.Split(args[2], ",") {
+		loadFile(file, args[4], &seen)
+	}
+}
+
+func loadFile(file, symbol string, seen *int) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "unexpected error: realpath failed")
 		os.Exit(1)
 	}
 	text := string(content)
+	if strings.Contains(text, "SAME_PATH") {
+		if *seen++; *seen > 1 {
+			fmt.Fprintf(os.Stderr, "tyk: error: unexpected error: plugin.Open(%q): plugin already loaded, try --help\n", file)
+			os.Exit(1)
+		}
+	}
 	switch {
 	case strings.Contains(text, "CRASH"):
 		fmt.Fprintln(os.Stderr, "fatal error: runtime: no plugin module data")
@@ -148,4 +167,55 @@ func load(args []string) {
 		os.Exit(1)
 	}
 	fmt.Printf("[file=%s, symbol=%s] loaded ok, got 0x1\n", file, symbol)
+}
+
+// old loads APIs from files and says of their hooks what a gateway before 5.0.0 says.
+func old(path string) {
+	var conf struct {
+		AppPath string `json:"app_path"`
+	}
+	read(path, &conf)
+	files, _ := filepath.Glob(filepath.Join(conf.AppPath, "*.json"))
+	seen := map[string]bool{}
+	for _, file := range files {
+		var api struct {
+			CustomMiddleware struct {
+				Pre []struct{ Name, Path string }
+			} `json:"custom_middleware"`
+		}
+		read(file, &api)
+		hook := api.CustomMiddleware.Pre[0]
+		content, err := os.ReadFile(hook.Path)
+		text, problem := string(content), "could not cast function symbol to TykResponseHandler"
+		switch {
+		case err != nil:
+			problem = "plugin.Open(\"" + hook.Path + "\"): realpath failed"
+		case strings.Contains(text, "CRASH"):
+			fmt.Fprintln(os.Stderr, "fatal error: runtime: no plugin module data")
+			os.Exit(2)
+		case strings.Contains(text, "MISMATCH"):
+			problem = "plugin.Open(\"" + hook.Path + "\"): plugin was built with a different version of package github.com/sirupsen/logrus"
+		case strings.Contains(text, "SAME_PATH") && !seen[hook.Path] && len(seen) > 0:
+			problem = "plugin.Open(\"" + hook.Path + "\"): plugin already loaded"
+		case !strings.Contains(text, "func "+hook.Name+"("):
+			problem = "plugin: symbol " + hook.Name + " not found in plugin tyk.internal/x"
+		}
+		if strings.Contains(text, "SAME_PATH") {
+			seen[hook.Path] = true
+		}
+		fmt.Fprintf(os.Stderr, "time=\"Nov 23 22:00:00\" level=error msg=\"Could not load Go-plugin\" error=\"%s\" mwPath=\"%s\" mwSymbolName=%s\n", problem, hook.Path, hook.Name)
+	}
+	fmt.Fprintln(os.Stderr, "time=\"Nov 23 22:00:00\" level=info msg=\"API reload complete\" prefix=main")
+	serve(nil)
+}
+
+func read(path string, into any) {
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(content, into)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "standin:", err)
+		os.Exit(1)
+	}
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -225,41 +225,136 @@ def test_refusals(
     assert words in result["msg"]
 
 
-def test_verify(run_module: Any, new_image: str, tmp_path: Path, bench: Any) -> None:
-    good = tmp_path / "good.so"
-    good.write_text(GOOD)
-    checks = [{"image": new_image, "files": [{"path": str(good), "symbols": ["AddHeader"]}]}]
-    result = run_module("plugin_verify", checks=checks)
+OLD = ('ENTRYPOINT ["/standin"]', "ENV WITHOUT_COMMAND=1 TYK_GW_APPPATH=/nowhere TYK_GW_LISTENPORT=1 PATH=/")
+
+
+@pytest.fixture(scope="session")
+def oldest_image(session_bench: Any) -> str:
+    """A gateway from before the command to load plugins came; its tag says so."""
+    return str(session_bench.image("v4.3.8", *OLD))
+
+
+@pytest.fixture(scope="session")
+def nameless_image(session_bench: Any) -> str:
+    """The same, with nothing that tells its version."""
+    return str(session_bench.image("our-gateway", *OLD))
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Any:
+    """Write plugins of these texts and return what plugin_verify takes as files, each with its functions."""
+
+    def write(*texts_and_symbols: Tuple[str, str]) -> List[Dict[str, Any]]:
+        files = []
+        for number, (text, symbols) in enumerate(texts_and_symbols):
+            (tmp_path / str(number)).mkdir(exist_ok=True)
+            path = tmp_path / str(number) / f"{'abc'[number]}.so"
+            path.write_text(text)
+            files.append({"path": str(path), "symbols": symbols.split()})
+        return files
+
+    return write
+
+
+def outcome(result: Dict[str, Any]) -> List[Tuple[str, str, str, bool]]:
+    return [
+        (",".join(os.path.basename(path) for path in one["file"].split(",")), one["symbol"], one["means"], one["ok"])
+        for one in result["results"]
+    ]
+
+
+COMMAND, GATEWAY = "plugin load", "throw-away gateway"
+
+
+def test_verify(run_module: Any, new_image: str, plugins: Any, bench: Any) -> None:
+    result = run_module("plugin_verify", checks=[{"image": new_image, "files": plugins((GOOD, "AddHeader"))}])
     assert result["changed"] is False, result
-    assert [(one["ok"], one["rc"], one["symbol"]) for one in result["results"]] == [(True, 0, "AddHeader")]
+    assert outcome(result) == [("a.so", "AddHeader", COMMAND, True)]
+    assert result["results"][0]["rc"] == 0
+    assert leftovers(bench, "tyk.upgrade.verify") == []
+
+
+def test_verify_loads_each_two_plugins_into_one_process(run_module: Any, new_image: str, plugins: Any) -> None:
+    files = plugins((GOOD, "AddHeader"), ("func Other()", "Other"), (GOOD, "AddHeader"))
+    result = run_module("plugin_verify", checks=[{"image": new_image, "files": files}])
+    assert outcome(result)[3:] == [
+        ("a.so,b.so", "AddHeader", COMMAND, True),
+        ("a.so,c.so", "AddHeader", COMMAND, True),
+        ("b.so,c.so", "Other", COMMAND, True),
+    ], result
+
+
+@pytest.mark.parametrize("image", ["new_image", "oldest_image"])
+def test_verify_finds_plugins_that_clash(
+    run_module: Any, plugins: Any, image: str, request: pytest.FixtureRequest
+) -> None:
+    files = plugins((GOOD, "AddHeader"), (GOOD + "SAME_PATH", "AddHeader"), (GOOD + "SAME_PATH", "AddHeader"))
+    result = run_module("plugin_verify", checks=[{"image": request.getfixturevalue(image), "files": files}])
+    assert [one["code"] for one in result["findings"]] == ["plugin-path-shared"], result
+    assert "b.so with c.so" in result["msg"]
+    assert [one["ok"] for one in result["results"]][:3] == [True] * 3
+    checks = [{"image": request.getfixturevalue(image), "files": [file]} for file in files]
+    assert run_module("plugin_verify", checks=checks).get("failed") is None, "each check is a gateway of its own"
+
+
+def test_verify_in_a_gateway_without_the_command(run_module: Any, oldest_image: str, plugins: Any, bench: Any) -> None:
+    files = plugins((GOOD, "AddHeader"), ("func Other()", "Other"))
+    result = run_module("plugin_verify", checks=[{"image": oldest_image, "files": files}])
+    assert outcome(result) == [("a.so", "AddHeader", GATEWAY, True), ("b.so", "Other", GATEWAY, True)], result
     assert leftovers(bench, "tyk.upgrade.verify") == []
 
 
 @pytest.mark.parametrize(
-    "text, symbol, code, package, words",
+    "version, means", [("4.0.16", [GATEWAY]), (None, [GATEWAY]), ("5.8.9", [COMMAND])], ids=["given", "asked", "wrong"]
+)
+def test_verify_chooses_by_the_version(
+    run_module: Any, nameless_image: str, plugins: Any, version: Optional[str], means: List[str]
+) -> None:
+    checks = [{"image": nameless_image, "version": version, "files": plugins((GOOD, "AddHeader"))}]
+    result = run_module("plugin_verify", checks=checks)
+    assert [one["means"] for one in result["results"]] == means
+    assert result.get("failed", False) is (means == [COMMAND])
+
+
+def test_verify_refuses_a_version_that_is_none(run_module: Any, new_image: str, plugins: Any) -> None:
+    checks = [{"image": new_image, "version": "5.8", "files": plugins((GOOD, "AddHeader"))}]
+    assert "'5.8' is not a version" in run_module("plugin_verify", checks=checks)["msg"]
+
+
+@pytest.mark.parametrize("image", ["new_image", "oldest_image"])
+@pytest.mark.parametrize(
+    "text, symbol, code, package, words, rc",
     [
-        ("MISMATCH", "A", "plugin-mismatch", "github.com/sirupsen/logrus", "github.com/sirupsen/logrus"),
-        ("CRASH", "A", "plugin-crash", "", "no plugin module data"),
-        (GOOD, "Nope", "plugin-symbol-missing", "", "symbol Nope not found"),
+        ("MISMATCH", "A", "plugin-mismatch", "github.com/sirupsen/logrus", "github.com/sirupsen/logrus", None),
+        ("CRASH", "A", "plugin-crash", "", "no plugin module data", 2),
+        (GOOD, "Nope", "plugin-symbol-missing", "", "symbol Nope not found", None),
     ],
 )
 def test_verify_failures(
-    run_module: Any, new_image: str, tmp_path: Path, text: str, symbol: str, code: str, package: str, words: str
+    run_module: Any,
+    plugins: Any,
+    bench: Any,
+    image: str,
+    text: str,
+    symbol: str,
+    code: str,
+    package: str,
+    words: str,
+    rc: Optional[int],
+    request: pytest.FixtureRequest,
 ) -> None:
-    file = tmp_path / "plugin.so"
-    file.write_text(text)
-    checks = [{"image": new_image, "files": [{"path": str(file), "symbols": [symbol]}]}]
-    result = run_module("plugin_verify", checks=checks)
+    files = plugins((text, symbol), (GOOD, "AddHeader"))
+    result = run_module("plugin_verify", checks=[{"image": request.getfixturevalue(image), "files": files}])
     assert result["failed"] is True
-    assert [one["code"] for one in result["findings"]] == [code]
-    assert result["results"][0]["package"] == package
+    assert [one["code"] for one in result["findings"]] == [code], result
+    assert result["results"][0]["package"] == package and result["results"][1]["ok"] is True
+    assert rc is None or result["results"][0]["rc"] == rc
     assert words in result["msg"]
+    assert leftovers(bench, "tyk.upgrade.verify") == []
 
 
-def test_verify_names_each_cause_once(run_module: Any, new_image: str, tmp_path: Path) -> None:
-    (tmp_path / "a.so").write_text("MISMATCH")
-    (tmp_path / "b.so").write_text(GOOD)
-    files = [{"path": str(tmp_path / name), "symbols": ["AddHeader", "Nope"]} for name in ("a.so", "b.so")]
+def test_verify_names_each_cause_once(run_module: Any, new_image: str, plugins: Any) -> None:
+    files = plugins(("MISMATCH", "AddHeader Nope"), (GOOD, "AddHeader Nope"))
     result = run_module("plugin_verify", checks=[{"image": new_image, "files": files}])
     assert [one["ok"] for one in result["results"]] == [False, False, True, False]
     assert [one["code"] for one in result["findings"]] == ["plugin-mismatch", "plugin-symbol-missing"]
