@@ -4,11 +4,12 @@
 """Proving plugins with gateways that have no command for it (before 5.0.0): a gateway of its own, gone afterwards.
 
 It gets one API from a file for each function and nothing else: no Redis, no control plane, no bundle server. Neither
-4.0 nor 4.3 needs one of them to load APIs (seen on 4.0.16 and 4.3.8). Every API hooks its function twice, as a request
-hook and as a response hook. Go opens a file once however often it is named, and a function has one of the two types, so
-the gateway always says something: that the function is of the other type, which it can know only after it has opened the
-file and found the function; or why it could not. A gateway that says nothing has proven nothing. No request is made,
-so nothing of a plugin is run but what runs when it is opened.
+4.0 nor 4.3 needs one of them to load APIs (seen on 4.0.16 and 4.3.8; v4.0.0, v4.2.4:gateway/server.go, startServer).
+Every API hooks its function twice, as a request hook and as a response hook. Go opens a file once however often it is
+named, and a function has one of the two types, so the gateway always says something: that the function is of the other
+type, which it can know only after it has opened the file and found the function; or why it could not (the same words in
+v4.0.0 to v4.3.8:goplugin/goplugin.go, gateway/mw_go_plugin.go, gateway/res_handler_go_plugin.go). A gateway that says
+nothing has proven nothing. No request is made, so nothing of a plugin is run but what runs when it is opened.
 
 All functions are tried in one process, as a gateway in service holds them. Only what fails there is tried alone, too.
 """
