@@ -157,7 +157,7 @@ def layout(targets: Sequence[Target], stem: str, hooks: Iterable[str] = (REQUEST
     None when no such names exist. Versioned names are preferred to the exact one: a gateway that finds no file of its
     own falls back to the exact name, and a build of another Go generation found there would end its process.
     """
-    kinds = sorted(set(hooks)) or [REQUEST]
+    kinds = tuple(sorted(set(hooks))) or (REQUEST,)
     distinct = sorted(set(targets), key=lambda target: (target.version, target.goos, target.goarch))
     offers = [_usable_names(target, stem, kinds) for target in distinct]
     for names in product(*offers):
@@ -183,7 +183,8 @@ def shared_layout(
     return None if found is None else {str(build.version): name for build, name in found.items()}
 
 
-def _usable_names(target: Target, stem: str, kinds: Iterable[str]) -> List[str]:
+@lru_cache(maxsize=1024)
+def _usable_names(target: Target, stem: str, kinds: Tuple[str, ...]) -> List[str]:
     """Names that the target tries for every kind of hook."""
     rule = rule_for(target.version)
     return [

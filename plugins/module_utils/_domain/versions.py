@@ -63,8 +63,7 @@ class Version:
         A comma joins conditions that must all hold, a bar separates alternatives (release lines are independent: a
         change is often backported to some of them). A pre-release behaves as its release does.
         """
-        release = self.release
-        return any(all(condition.holds(release) for condition in every) for every in parse_ranges(ranges))
+        return _lies_in(self.release, ranges)
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Version):
@@ -105,6 +104,11 @@ def parse_ranges(text: str) -> Tuple[Tuple[Condition, ...], ...]:
     Raises ValueError for a text that is not a range, so that a slip in a rule table cannot pass for "never".
     """
     return tuple(tuple(_parse_condition(part) for part in alternative.split(",")) for alternative in text.split("|"))
+
+
+@lru_cache(maxsize=None)
+def _lies_in(release: Version, ranges: str) -> bool:
+    return any(all(condition.holds(release) for condition in every) for every in parse_ranges(ranges))
 
 
 def _parse_condition(text: str) -> Condition:
