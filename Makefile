@@ -61,7 +61,7 @@ parity: collections ## Check mode predicts the run; the second run changes nothi
 hosts: collections ## Packages on real hosts and services of Compose: upgraded, killed at each step, refused for each bad input
 	@$(RUN) tests/lab/checks.py hosts
 
-bench: collections ## How long a service is out, as a ratio to the same by hand (wants a quiet machine; not part of test)
+bench: collections ## Ratios and limits: bundles, plugins, services out (TYK_BINARY: a real gateway; wants a quiet machine; not part of test)
 	@$(RUN) tests/lab/checks.py bench
 
 package: ## The tarball works when only meta, plugins, roles and playbooks are installed
