@@ -180,9 +180,9 @@ def build(
     by_name = {member.name: member for member in members}
     order = file_list(manifest, [member.name for member in members])
     ordered = [by_name[name] for name in order]
-    wrong = [
-        finding for finding in lint({**manifest, "file_list": order}, "the new bundle") if finding.severity == "error"
-    ]
+    subject = "the new bundle"
+    found = [*lint({**manifest, "file_list": order}, subject), *lint_types(manifest, subject)]
+    wrong = [finding for finding in found if finding.severity == "error"]
     if wrong:
         raise _invalid("manifest", " ".join(finding.message for finding in wrong), wrong[0].remedy)
     first = hashlib.sha256()

@@ -18,7 +18,11 @@ import uuid
 from typing import IO, Any, Callable, Dict, List, Mapping, Optional
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import digest_of_path, manifest_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import (
+    digest_of_path,
+    manifest_of,
+    read,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import (
     PROBE_CONTENT,
     BundleStore,
@@ -42,6 +46,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http_store im
 #: An upload makes mserv start its process anew; it answers again within seconds.
 SETTLE_SECONDS = 60.0
 _PAUSE = 0.5
+_MAX_UNPACKED = 4 << 30
 #: The end of an address that a user may have copied from the gateway's bundle_base_url.
 _API = re.compile(r"/api/mw(/bundle)?/?$")
 _UNKNOWN = ("no documents in result", "not found")
@@ -131,6 +136,9 @@ class MservStore(BundleStore):
         return Published(changed, identifier, sha256, size, time.monotonic() - started)
 
     def _add(self, name: str, path: str, size: int) -> str:
+        wrong = [one for one in read(path, _MAX_UNPACKED, name).findings if one.severity == "error"]
+        if wrong:  # mserv would take it: it logs a wrong checksum and goes on (v1.1.0:bundle/bundle.go)
+            raise ClientError(wrong[0].code, name, wrong[0].message, wrong[0].remedy, wrong[0].source)
         url = self._url("api", "mw")
         try:
             with open(path, "rb") as handle:

@@ -145,6 +145,12 @@ def test_a_manifest_without_hook_is_refused(tmp_path: Path, sources: Any) -> Non
     assert result["failed"] and "no hook" in result["msg"]
 
 
+def test_a_manifest_that_no_gateway_could_read_is_refused(tmp_path: Path, sources: Any) -> None:
+    hook = {"name": "AddHeader", "path": "Header.so", "require_session": "maybe"}
+    result = build(tmp_path / "a.zip", sources, manifest={"custom_middleware": {"driver": "goplugin", "pre": [hook]}})
+    assert result["failed"] and "pre.require_session is a text and not true or false" in result["msg"]
+
+
 def test_a_signature_is_what_a_gateway_verifies(tmp_path: Path, sources: Any) -> None:
     pytest.importorskip("cryptography")
     from cryptography.hazmat.primitives import hashes, serialization

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import ipaddress
 import json
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -272,6 +275,78 @@ def test_names_are_escaped_as_gateways_do_it(bundle: Path) -> None:
     with FixedServer(lambda request: (404, {}, b"")) as server:
         info({"kind": "http", "url": server.url + "/b?key=secret-1"}, "team/my bundle+1@2?x.zip")
         assert server.requests[-1].target == "/b/team/my%20bundle+1@2%3Fx.zip?key=secret-1"
+
+
+class Authority:
+    """A CA of its own, with certificates for a server on loopback and for a client."""
+
+    def __init__(self, folder: Path) -> None:
+        pytest.importorskip("cryptography")
+        self.folder = folder
+        self.ca = self._issue("ca", None)
+        for name in ("server", "client"):
+            self._issue(name, self.ca)
+
+    def _issue(self, name: str, issuer: Any) -> Any:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        signer, issued_by = issuer if issuer else (key, subject)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        certificate = (
+            x509.CertificateBuilder(issued_by, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(identifier, critical=False)
+            .add_extension(authority, critical=False)
+            .sign(signer, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        (self.folder / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
+        form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (self.folder / f"{name}.key").write_bytes(key.private_bytes(pem, form, plain))
+        return key, subject
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+
+class TlsStore(StoreServer):
+    """A store that speaks TLS and wants a certificate of its clients."""
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority.path("server.pem"), authority.path("server.key"))
+        context.load_verify_locations(authority.path("ca.pem"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server.handle_error = lambda *unused: None  # type: ignore[method-assign]
+        self.url = self.url.replace("http:", "https:")
+
+
+def test_tls_with_certificates_of_ones_own(bundle: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with TlsStore(authority) as server:
+        store = {"kind": "http", "url": server.url, "retries": 0}
+        client = {"client_cert": authority.path("client.pem"), "client_key": authority.path("client.key")}
+        own = {"ca_path": authority.path("ca.pem")}
+        unknown = publish({**store, **client}, bundle)
+        assert unknown["failed"] and "certificate could not be verified" in unknown["msg"]
+        assert code(publish({**store, **own}, bundle)) == "store-unreachable", "it wants a client certificate"
+        assert publish({**store, **client, **own}, bundle)["changed"]
+        assert not publish({**store, **client, "validate_certs": False}, bundle)["changed"]
+        other = run_module("bundle_publish", {"state": "probed", "store": {**store, **client}, **own, "timeout": 5})
+        assert other["writable"] is True, "the module's own options count as well"
+        assert publish({**store, "client_cert": "/no/such.pem", **own}, bundle, name="n.zip")["failed"]
 
 
 # --- S3

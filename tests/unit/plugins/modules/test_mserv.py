@@ -9,8 +9,10 @@ kept honest.
 
 from __future__ import annotations
 
+import json
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
@@ -44,6 +46,13 @@ def make(tmp_path: Path, files: int, name: str = "header.zip") -> Path:
     result = run_module("bundle_build", {"dest": str(tmp_path / name), "manifest": MANIFEST, "files": listed})
     assert not result["failed"], result
     return tmp_path / name
+
+
+def wrong_checksum(tmp_path: Path) -> Path:
+    with zipfile.ZipFile(tmp_path / "wrong.zip", "w") as archive:
+        archive.writestr("Header.so", b"\x7fELF")
+        archive.writestr("manifest.json", json.dumps({**MANIFEST, "file_list": ["Header.so"], "checksum": "0" * 32}))
+    return tmp_path / "wrong.zip"
 
 
 def publish(server: MservServer, src: Path, check: bool = False, **given: Any) -> Dict[str, Any]:
@@ -186,6 +195,13 @@ def test_what_is_no_bundle_is_not_sent(server: MservServer, tmp_path: Path) -> N
     assert result["failed"] and result["findings"][0]["code"] == "bundle-invalid" and server.requests == []
 
 
+def test_a_bundle_with_a_wrong_checksum_is_not_sent(server: MservServer, tmp_path: Path) -> None:
+    """mserv itself would take it, see its contract."""
+    result = publish(server, wrong_checksum(tmp_path))
+    assert result["failed"] and result["findings"][0]["code"] == "bundle-invalid" and "says checksum" in result["msg"]
+    assert not server.records and server.count("POST") == 0
+
+
 def test_an_upload_is_streamed(server: MservServer, tmp_path: Path) -> None:
     import tracemalloc
 
@@ -299,13 +315,7 @@ def test_contract_of_what_is_not_there(mserv: str) -> None:
 
 def test_contract_of_a_wrong_checksum(mserv: str, tmp_path: Path) -> None:
     """It is taken, which is why a bundle is checked before it is sent."""
-    import json
-    import zipfile
-
-    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
-        archive.writestr("a.so", "x")
-        archive.writestr("manifest.json", json.dumps({**MANIFEST, "file_list": ["a.so"], "checksum": "0" * 32}))
-    added(mserv, (tmp_path / "w.zip").read_bytes())
+    added(mserv, wrong_checksum(tmp_path).read_bytes())
 
 
 def test_contract_of_store_only(mserv: str, tmp_path: Path) -> None:
