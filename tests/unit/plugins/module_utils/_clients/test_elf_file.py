@@ -204,6 +204,32 @@ def test_pointers_of_go_before_1_18(tmp_path: Path, bits: int, order: str, machi
     assert elf.unfit_for_plugin(seen) == "it is a program, not a plugin"
 
 
+#: What the linker of Go 1.16 left in plugins: pointers that are right only after relocation.
+OLD_PLUGIN = """
+struct text { const char *start; long length; };
+%(kind)s struct text version = { "go1.16.15", 9 };
+%(kind)s struct text module = { "%(module)s", %(length)d };
+struct { char magic[14]; unsigned char size, flags; struct text *version, *module; } info
+    __attribute__((section(".go.buildinfo"), aligned(16))) = { "\\377 Go buildinf:", 8, 0, &version, &module };
+const char other[] = "go1.4 is not it";
+"""
+
+
+@needs_gcc
+@pytest.mark.skipif(struct.calcsize("P") != 8, reason="the plugin of this test is for 64 bits")
+@pytest.mark.parametrize("kind", ["static", "", '__attribute__((visibility("hidden")))'])
+def test_pointers_that_the_dynamic_linker_writes(tmp_path: Path, kind: str) -> None:
+    text = elf.MODULE_START + b"path\tx/y\nmod\tx\t(devel)\t\n" + elf.MODULE_END
+    escaped = "".join(f"\\{byte:03o}" for byte in text)
+    (tmp_path / "a.c").write_text(OLD_PLUGIN % {"kind": kind, "module": escaped, "length": len(text)})
+    compiled(tmp_path, "-shared", "-fPIC", "-o", "a.so")
+    seen = elf.inspect(str(tmp_path / "a.so"))
+    assert (seen.program.info.go_version, seen.program.info.path) == ("go1.16.15", "x/y")
+    with elf.opened(str(tmp_path / "a.so")) as made:
+        place = made.section(".go.buildinfo")
+        assert place is not None and place.address + 16 in made.pointers()
+
+
 @pytest.mark.parametrize(
     "order, machine, arch", [("<", 21, "ppc64le"), (">", 21, "ppc64"), ("<", 243, "riscv64"), ("<", 999, "machine 999")]
 )
