@@ -88,6 +88,7 @@ def test_nothing_that_moves_has_no_trap():
         ("5.3.5", "5.13.0", {"edition": "fips", "own_compilers": ["5.3.5"]}, []),
         ("5.3.5", "5.3.5", {"edition": "pro"}, [("edition-unpublished", "error", "5.3.5")]),
         ("5.8.14", "5.8.15", {"edition": "fips"}, [("compiler-doubtful", "warning", "5.8.15")]),
+        ("5.8.14", "5.8.15", {"edition": "ee"}, []),
         ("5.8.14", "5.12.0", {"edition": "fips"}, [("edition-unpublished", "error", "5.12.0")]),
         ("4.3.8", "5.8.9", {"goarch": "arm64"}, [("compiler-doubtful", "warning", "4.3.8")]),
         ("5.0.3", "5.8.9", {"goarch": "arm64"}, []),
@@ -96,6 +97,13 @@ def test_nothing_that_moves_has_no_trap():
 )
 def test_traps_of_versions_editions_and_architectures(current, target, decided, wanted):
     assert told(found(current, target, **decided)) == wanted
+
+
+def test_what_to_do_about_the_compiler_of_5_0_2_depends_on_whether_it_runs():
+    (running,) = found("5.0.2", "5.8.9")
+    (wanted,) = found("4.3.8", "5.0.2")
+    assert running.remedy.endswith("or have the running build used on by a link.")
+    assert wanted.remedy.endswith("or choose another patch release as target.")
 
 
 def test_a_compiler_that_takes_no_architecture():
