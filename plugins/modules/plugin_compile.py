@@ -213,10 +213,10 @@ builds:
       description: Its size in bytes before it was stripped; null if it is not.
       type: int
     plugin_path:
-      description: By which Go tells plugins apart. Empty for compilers up to 5.0.15, whose results do not say it.
+      description: By which Go tells plugins apart.
       type: str
     go_version:
-      description: The version of Go it was built with.
+      description: The version of Go it was built with; the compiler image's, if the plugin does not say it (up to Go 1.19).
       type: str
     cached:
       description: Whether it was there already.

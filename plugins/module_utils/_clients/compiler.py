@@ -508,9 +508,9 @@ class Compiler:
         """What is remembered of a result, and what is worth a warning. Raises DomainError for an unusable one."""
         binary, wrong = check_plugin(path, build.goarch, build.build_id)
         remedy = "Check that the image is the plugin compiler of this version and machine."
+        toolchain = ""
         if binary is not None and not wrong:
-            env = image_environment(image.config)
-            toolchain = engine.read_file(container, posixpath.join(env.get("GOROOT") or "/usr/local/go", "VERSION"))
+            toolchain = _toolchain(engine, image, container)
             wrong = _other_toolchain(binary.go_version, toolchain)
             if wrong:
                 remedy = "Leave GOTOOLCHAIN as it is; a gateway loads only what its own toolchain built."
@@ -527,7 +527,7 @@ class Compiler:
             "sha256": file_digest(path),
             "size": os.path.getsize(path),
             "plugin_path": binary.path,
-            "go_version": binary.go_version,
+            "go_version": binary.go_version or toolchain,  # up to Go 1.19, plugins do not say it
         }
         return meta, _module_warnings(engine, build, image, container, path)
 
@@ -562,7 +562,7 @@ class Compiler:
                 "size": os.path.getsize(path),
                 "size_unstripped": compiled.size,
                 "plugin_path": binary.path,
-                "go_version": binary.go_version,
+                "go_version": compiled.go_version,
                 "findings": to_dicts(compiled.findings),
             }
             self._keep(part, work, meta)
@@ -681,13 +681,19 @@ def _read_tree(
         ) from problem
 
 
-def _other_toolchain(built_with: str, version_file: Optional[bytes]) -> str:
+def _toolchain(engine: Engine, image: Image, container: str) -> str:
+    """The version of the Go in a compiler image, such as go1.21.13; empty where it is not where it usually is."""
+    root = image_environment(image.config).get("GOROOT") or "/usr/local/go"
+    words = (engine.read_file(container, posixpath.join(root, "VERSION")) or b"").decode("utf-8", "replace").split()
+    return words[0] if words and words[0].startswith("go1") else ""
+
+
+def _other_toolchain(built_with: str, toolchain: str) -> str:
     """What is wrong with a plugin that another toolchain than the image's own built; empty if it did not."""
-    words = (version_file or b"").decode("utf-8", "replace").split()
     used = built_with.split(" ")[0]
-    if not words or not words[0].startswith("go1") or not used.startswith("go1") or used == words[0]:
+    if not toolchain or not used.startswith("go1") or used == toolchain:
         return ""
-    return f"The result was built with {used}, but the image brings {words[0]}."
+    return f"The result was built with {used}, but the image brings {toolchain}."
 
 
 def _module_warnings(engine: Engine, build: Build, image: Image, container: str, path: str) -> List[Finding]:

@@ -257,6 +257,9 @@ def _edited(go_mod: GoMod, files: Mapping[str, bytes], contract: CompilerContrac
     fetches = contract.mode == GOPATH and not _vendored(files)
     if required or (fetches and _imports_tyk(files)):
         edited = edited.requiring(TYK, release(version).pseudo_version).replacing(replaces(version))
+    if required and contract.workspace:
+        # The image's own sources, beside which the plugin is built: nothing has to be fetched to read their go.mod.
+        edited = edited.replacing([Replace(TYK, "", "../tyk", "")])
     return edited
 
 

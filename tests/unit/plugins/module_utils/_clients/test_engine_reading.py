@@ -131,6 +131,12 @@ def test_a_plugin_that_go_itself_built(tmp_path: Path, flags: List[str]) -> None
     assert f"path\t{binary.path}" in said.stdout
     assert said.stdout.startswith(f"a.so: {binary.go_version}")
     assert ("-buildmode", "plugin") in binary.settings
+    without = tmp_path / "without.so"  # as the linkers up to Go 1.19 leave plugins
+    without.write_bytes((tmp_path / "a.so").read_bytes().replace(BUILD_INFO_MAGIC, bytes(len(BUILD_INFO_MAGIC))))
+    old, wrong = check_plugin(str(without), "amd64", "t0123456789ab")
+    assert wrong == "" and old is not None
+    assert (old.path, old.go_version) == (binary.path, "")
+    assert "does not contain the build id other" in check_plugin(str(without), "amd64", "other")[1]
 
 
 # -- sources ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import read_source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod, Replace
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions, release
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases_data import REPLACES
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import TYK, prepare, replaces
@@ -59,7 +59,8 @@ def test_the_module_is_called_as_the_compiler_would_call_it(version: str, path: 
 def test_a_required_gateway_is_the_one_of_the_release(version: str) -> None:
     go_mod, _unused = prepared(source(OLD_TYK), version)
     assert go_mod.requires == [(TYK, release(version).pseudo_version)]
-    assert go_mod.replaces == replaces(version)
+    beside = [Replace(TYK, "", "../tyk", "")] if compiler_contract(version).workspace else []
+    assert go_mod.replaces == [*replaces(version), *beside]
 
 
 @pytest.mark.parametrize(
