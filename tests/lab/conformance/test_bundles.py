@@ -118,7 +118,10 @@ def test_a_download_is_cut_after_five_seconds_and_tried_again(world: World, vers
 
 @pytest.mark.parametrize("wrong", ["page", "cut", "no manifest"])
 def test_what_is_no_bundle_is_the_same_as_none(world: World, version: Version, wrong: str) -> None:
-    """A server's page in place of the bundle, half of one, one without a manifest: asked for once, and not kept."""
+    """A server's page in place of the bundle, half of one, one without a manifest: asked for once, and not kept.
+
+    The next reload asks again; from 4.0.7 and 4.2.2 to 5.0.10 and 5.2 an API that is as it was stays as it is all the same.
+    """
     files = world.versioned(world.build("one"))
     whole = bundle(files, PRE)
     world.bundles.files["one.zip"] = {
@@ -140,8 +143,11 @@ def test_what_is_no_bundle_is_the_same_as_none(world: World, version: Version, w
         assert not kept.exists()
     world.publish_build("one.zip", "one")
     gateway.reload()
-    if not kept.exists() or (kept / "manifest.json").exists():
-        assert gateway.get("/api/x").mark
+    unchanged_is_kept = version.since("4.0.7", "4.2.2") and not version.since("5.0.11", "5.3.0")
+    if (kept / "manifest.json").exists():
+        assert bool(gateway.get("/api/x").mark) != unchanged_is_kept
+    else:  # the empty folder of a failed extraction counts as a bundle
+        assert version.since("5.8.7", "5.10.1", "5.11.0")
 
 
 def test_a_hook_whose_file_is_not_in_the_bundle(world: World, version: Version) -> None:
@@ -150,7 +156,8 @@ def test_a_hook_whose_file_is_not_in_the_bundle(world: World, version: Version) 
     gateway = world.gateway().start()
     answer = gateway.serves("api", status=500 if version.since("4.0.13", "5.0.1") else 200)
     assert not answer.mark
-    assert gateway.said("Could not load Go-plugin"), gateway.log[-3000:]
+    words = "plugin file not found" if version.since("4.3.2") else "Could not load Go-plugin"
+    assert gateway.said(words), gateway.log[-3000:]
 
 
 def test_a_file_in_a_folder_is_never_extracted(world: World, version: Version) -> None:

@@ -24,6 +24,18 @@ type MiddlewareSection struct {
 	Driver      string                 `json:"driver"`
 }
 
+// HasHook says whether there is any hook to run.
+func (m *MiddlewareSection) HasHook() bool {
+	for _, list := range [][]MiddlewareDefinition{m.Pre, m.Post, m.PostKeyAuth, m.Response, {m.AuthCheck}} {
+		for _, one := range list {
+			if !one.Disabled && one.Name != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // BundleManifest is the manifest.json of a bundle.
 type BundleManifest struct {
 	FileList         []string          `json:"file_list"`

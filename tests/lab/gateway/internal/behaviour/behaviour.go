@@ -36,6 +36,10 @@ type Behaviour struct {
 	Files             Order
 	ResponseFiles     Order
 	MissingHandler500 bool // else the hook is skipped
+	ErrorTwice        bool // to an error that a plugin has answered the gateway adds its own
+	KeepsUnchanged    bool // a reload rebuilds no API whose definition is the same, if it has no hook
+	KeepsHooks        bool // ... nor one that has
+	RouteByID         bool // each API answers under /<api_id>/ as well
 	AnyAuthFlag       bool // a Go auth_check runs with any of the three flags, else with use_go_plugin_auth only
 	PluginLoadCommand bool
 	VersionCommand    bool
@@ -81,6 +85,11 @@ func Of(v Version) Behaviour {
 		ResponseFiles: VersionedThenBare,
 		// 4.0.13 and 5.0.1 turned the silent skip into an error; 4.1 to 4.3 never did.
 		MissingHandler500: v.since("4.0.13", "5.0.1"),
+		ErrorTwice:        v.since("4.0.13", "5.0.1") && !v.since("5.0.7", "5.2.2", "5.3.0"),
+		// From 5.0.11 and 5.3.0 on all that name a bundle are rebuilt: what could not be fetched, the next reload fetches.
+		KeepsUnchanged: v.since("4.0.7", "4.2.2") && !v.since("5.0.11", "5.3.0"),
+		KeepsHooks:     v.since("4.0.7", "4.2.2") && !v.since("4.0.13", "5.0.1"),
+		RouteByID:      v.since("4.0.13", "5.0.1"),
 		// custom_plugin_auth_enabled came with 5.0.0. Seen: on 4.3.8 only use_go_plugin_auth works.
 		AnyAuthFlag:       v.since("5.0.0"),
 		PluginLoadCommand: v.since("5.0.0"),

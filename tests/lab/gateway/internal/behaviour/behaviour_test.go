@@ -52,3 +52,18 @@ func TestParseRefusesWhatIsNoVersion(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatFollowsReleaseLinesForAWhileOnly(t *testing.T) {
+	for text, expected := range map[string][3]bool{
+		"4.0.6": {false, false, false}, "4.0.12": {false, true, true}, "4.0.16": {true, true, false},
+		"4.2.1": {false, false, false}, "4.3.8": {false, true, true}, "5.0.0": {false, true, true},
+		"5.0.6": {true, true, false}, "5.0.7": {false, true, false}, "5.0.11": {false, false, false},
+		"5.1.2": {true, true, false}, "5.2.1": {true, true, false}, "5.2.5": {false, true, false},
+		"5.3.0": {false, false, false}, "5.8.9": {false, false, false},
+	} {
+		b := Of(must(text))
+		if seen := [3]bool{b.ErrorTwice, b.KeepsUnchanged, b.KeepsHooks}; seen != expected {
+			t.Errorf("%s: %v", text, seen)
+		}
+	}
+}

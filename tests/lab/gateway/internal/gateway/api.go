@@ -6,8 +6,10 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -32,10 +34,23 @@ type routes struct{ list []route }
 func newRoutes(apis []*api) *routes {
 	all := &routes{}
 	for _, one := range apis {
-		all.list = append(all.list, route{one.definition.Proxy.ListenPath, one}, route{"/" + one.definition.APIID + "/", one})
+		all.list = append(all.list, route{one.definition.Proxy.ListenPath, one})
+		if one.gateway.behaviour.RouteByID {
+			all.list = append(all.list, route{"/" + one.definition.APIID + "/", one})
+		}
 	}
 	sortRoutes(all.list)
 	return all
+}
+
+// byID is the API with that id, nil if there is none.
+func (r *routes) byID(id string) *api {
+	for _, one := range r.list {
+		if one.api.definition.APIID == id {
+			return one.api
+		}
+	}
+	return nil
 }
 
 func (r *routes) find(path string) (*api, string) {
@@ -67,6 +82,7 @@ var errSkippedByServer = refusal{http.StatusInternalServerError, http.StatusText
 type api struct {
 	gateway    *Gateway
 	definition *apidef.APIDefinition
+	checksum   [sha256.Size]byte
 	steps      []step
 	proxy      *httputil.ReverseProxy
 }
@@ -114,8 +130,8 @@ func (a *api) chain(directory string) {
 	hooks(section.Pre)
 	if !a.definition.UseKeylessAccess {
 		a.steps = append(a.steps, a.authentication(section, isGo, directory)...)
+		hooks(section.PostKeyAuth)
 	}
-	hooks(section.PostKeyAuth)
 	hooks(section.Post)
 
 	var after []goplugin.Response
@@ -133,10 +149,8 @@ func (a *api) chain(directory string) {
 func (a *api) responseHooks(after []goplugin.Response) func(*http.Response) error {
 	return func(response *http.Response) error {
 		for _, function := range after {
-			if function == nil {
-				if a.gateway.behaviour.MissingHandler500 {
-					return errSkippedByServer
-				}
+			if function == nil { // the gateway calls it all the same, recovers, and has no status but this one
+				response.StatusCode = http.StatusInternalServerError
 				continue
 			}
 			function(&headerOnly{response.Header}, response, response.Request)
@@ -256,7 +270,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, prefix string) {
 		way.begun = time.Now()
 		a.proxy.ServeHTTP(writer, request)
 		way.took = time.Since(way.begun)
-	} else if !errors.Is(err, errAnswered) {
+	} else if errors.Is(err, errAnswered) {
+		if a.gateway.behaviour.ErrorTwice && writer.code >= http.StatusBadRequest {
+			_, _ = writer.Write(errorText(fmt.Sprintf("plugin function sent error response code: %d", writer.code)))
+		}
+	} else {
 		var refused refusal
 		if !errors.As(err, &refused) {
 			refused = errSkippedByServer
@@ -297,6 +315,10 @@ func fail(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Generator", "tyk.io")
 	w.WriteHeader(code)
+	_, _ = w.Write(errorText(text))
+}
+
+func errorText(text string) []byte {
 	data, _ := json.MarshalIndent(map[string]string{"error": text}, "", "    ")
-	_, _ = w.Write(data)
+	return data
 }

@@ -5,6 +5,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -128,7 +129,7 @@ func (g *Gateway) decode(text string) []*apidef.APIDefinition {
 // prepare gives an API its bundle and its chain; nil when it must not be served.
 func (g *Gateway) prepare(definition *apidef.APIDefinition) *api {
 	entry := mainLog().WithField("api_id", definition.APIID)
-	directory := ""
+	directory, checksum := "", sum(definition)
 	if g.usesBundle(definition) {
 		loaded, err := g.bundles.Load(definition)
 		if err != nil {
@@ -140,12 +141,23 @@ func (g *Gateway) prepare(definition *apidef.APIDefinition) *api {
 		}
 		definition.CustomMiddleware, directory = loaded.Middleware, loaded.Directory
 	}
+	if old := g.apis.Load().byID(definition.APIID); g.behaviour.KeepsUnchanged && old != nil && old.checksum == checksum &&
+		(g.behaviour.KeepsHooks || !definition.CustomMiddleware.HasHook()) {
+		return old
+	}
 	one, err := g.newAPI(definition, directory)
 	if err != nil {
 		entry.WithError(err).Error("Couldn't load API, skipping")
 		return nil
 	}
+	one.checksum = checksum
 	return one
+}
+
+// sum of a definition as it came, before a bundle fills it in.
+func sum(definition *apidef.APIDefinition) [sha256.Size]byte {
+	data, _ := json.Marshal(definition)
+	return sha256.Sum256(data)
 }
 
 func (g *Gateway) usesBundle(definition *apidef.APIDefinition) bool {
