@@ -141,8 +141,8 @@ signature_ok:
   type: bool
 resolves:
   description:
-    - For each of O(versions) and O(expect_versions), the file that such a gateway opens for each hook path. None where it
-      finds none.
+    - For each of O(versions) and O(expect_versions), the file that such a gateway opens for each hook path. None where
+      it finds none.
   returned: always
   type: dict
   sample: {"5.8.9": {"HeaderPlugin.so": HeaderPlugin_v5.8.9_linux_amd64.so}}

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not os.environ.get("BENCH"), reason="measures; run it on a quiet machine with make bench")
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("BENCH"), reason="measures; run it on a quiet machine with make bench"
+)
 
 MEGABYTE = 1024 * 1024
 #: What the modules cost before they do anything, without what comes with their arguments.
@@ -36,7 +38,8 @@ assert not run_module(bundle_build, __import__("json").loads(sys.argv[1]))["fail
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two files of 30 MB made of this machine's own libraries: they pack as Go plugins do, to about a half."""
     folder = tmp_path_factory.mktemp("bench")
-    places = [Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib/aarch64-linux-gnu"), Path("/usr/lib64"), Path(sys.prefix)]
+    system = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
+    places = [*(Path(place) for place in system), Path(sys.prefix)]
     found = sorted({path.resolve() for place in places for path in place.rglob("*.so*") if path.is_file()})
     libraries = itertools.cycle(found)
     paths = []
@@ -98,7 +101,7 @@ def test_the_time_is_no_longer_than_that_of_the_gateways_own_command(files: list
     sizes = [(tmp_path / name).stat().st_size / MEGABYTE for name in ("ours-0.zip", "theirs-0.zip")]
     ratio = min(ours) / min(theirs)
     print(
-        f"bundle_build: {min(ours):.2f} s and {sizes[0]:.1f} MB, tyk bundle build {min(theirs):.2f} s and {sizes[1]:.1f} MB "
-        f"for files of 60 MB; ratio {ratio:.2f} (limit 1)"
+        f"bundle_build: {min(ours):.2f} s and {sizes[0]:.1f} MB, tyk bundle build {min(theirs):.2f} s and "
+        f"{sizes[1]:.1f} MB for files of 60 MB; ratio {ratio:.2f} (limit 1)"
     )
     assert ratio <= 1

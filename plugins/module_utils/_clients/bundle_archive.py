@@ -47,6 +47,16 @@ _ELF = b"\x7fELF"
 _END = struct.Struct("<4s4H2LH")
 _END_ZIP64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_ZIP64 = struct.Struct("<4sLQL")
+#: What zipfile and zlib raise for a zip that is none, or not a whole one.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 _FLAT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")
 
 
@@ -267,15 +277,7 @@ def read(path: str, max_size: int, subject: str = "") -> Opened:
                 "Check where the bundle comes from, or allow more with max_size.",
             )
         )
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        struct.error,
-    ) as problem:
+    except _DAMAGED as problem:
         opened.findings.append(
             _wrong(
                 subject,
@@ -294,7 +296,7 @@ def manifest_of(path: str) -> Dict[str, Any]:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             found = _Reading(archive, MAX_MANIFEST_BYTES, subject, opened).json_object(MANIFEST)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError) as problem:
+    except (*_DAMAGED, KeyError) as problem:
         raise _invalid(
             subject, f"{path} is not a bundle: {_clause(problem)}.", "Give a zip that bundle_build made."
         ) from problem

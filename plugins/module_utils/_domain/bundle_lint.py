@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be wrong with a bundle that somebody else made, beyond what its manifest says of itself.
 
-A gateway reads a manifest with Go's decoder, which refuses a wrong type anywhere, and its zip with Go's archive/zip. The
-rules of bundles.lint hold for manifests that are to be built; these here for bundles that are there already.
+A gateway reads a manifest with Go's decoder, which refuses a wrong type anywhere, and unpacks with Go's archive/zip.
+The rules of bundles.lint hold for manifests that are to be built; these here for bundles that are there already.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What bundle_build makes is to a gateway what its own `bundle build` makes; and bundle_info says what the gateway does."""
+"""To a gateway, what bundle_build makes is what its own command makes; and bundle_info says what the gateway does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""bundle_publish and bundle_info with folders and with buckets of a real S3 server (moto), and what all stores share."""
+"""bundle_publish and bundle_info with folders, with buckets of a real S3 server (moto), and what all stores share."""
 
 from __future__ import annotations
 
@@ -499,7 +499,8 @@ def test_info_from_a_bucket(s3: Any, bucket: str, bundle: Path) -> None:
     publish(in_bucket(s3, bucket), bundle)
     result = info(in_bucket(s3, bucket))
     assert result["found"] and result["size"] == 300004 and result["seconds"] >= 0
-    s3.client("s3").put_object(Bucket=bucket, Key="plugins/p.zip", Body=b"<!DOCTYPE html><html>log in", ContentType="x/y")
+    page = b"<!DOCTYPE html><html>log in"
+    s3.client("s3").put_object(Bucket=bucket, Key="plugins/p.zip", Body=page, ContentType="x/y")
     assert "HTML page" in info(in_bucket(s3, bucket), "p.zip")["findings"][0]["message"]
 
 

@@ -240,7 +240,8 @@ def mserv(request: Any) -> Iterator[str]:
 
 
 def post(url: str, content: bytes, **fields: str) -> requests.Response:
-    return settled(lambda: requests.post(f"{url}/api/mw", files={"uploadfile": ("x.zip", content)}, data=fields, timeout=20))
+    form = {"uploadfile": ("x.zip", content)}
+    return settled(lambda: requests.post(f"{url}/api/mw", files=form, data=fields, timeout=20))
 
 
 def settled(ask: Callable[[], requests.Response]) -> requests.Response:

