@@ -17,6 +17,8 @@ description:
     built and how the result is called.
   - Gives the digest of plugins that were built elsewhere, too, and what they say of themselves. Only O(compilers) need a
     Docker engine.
+  - Sources that a compiler of O(compilers) could not build are findings already here, for example another package than
+    main, or a C(go.mod) that asks for a newer Go than the gateway is built with.
   - The digest covers just what the compiler gets. Files and folders whose names begin with a dot, C(*.so) and
     C(*_test.go) are left out.
 attributes:
@@ -194,12 +196,18 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, ImageGone
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import read_source
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import PluginSource, read_source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 
 def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, Any]:
+    for one in module.params["compilers"]:
+        try:
+            Version.parse(one["version"])
+        except ValueError as problem:
+            module.fail_json(msg=f"compilers: {problem}")
     findings: List[Finding] = []
     sources = []
     for one in module.params["sources"]:
@@ -208,6 +216,7 @@ def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, An
         except DomainError as problem:
             findings.append(problem.finding)
             continue
+        findings += unfit(one["name"], source, module.params["compilers"])
         sources.append(
             {
                 "plugin": one["name"],
@@ -228,6 +237,16 @@ def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, An
         "compilers": compilers,
         "findings": to_dicts(findings),
     }
+
+
+def unfit(name: str, source: PluginSource, compilers: List[Dict[str, str]]) -> List[Finding]:
+    """What is wrong with a source for the versions it shall be compiled for, each thing once."""
+    found: List[Finding] = []
+    for version in sorted({one["version"] for one in compilers}):
+        for finding in source.prepared(name, version, "t0").findings:
+            if finding.code != "compiler-unusable" and finding not in found:  # which versions go at all, the plan says
+                found.append(finding)
+    return found
 
 
 def artifact(wanted: Dict[str, str], findings: List[Finding]) -> Dict[str, Any]:

@@ -266,6 +266,25 @@ def test_bad_sources_start_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_bad_sources_are_known_before_a_plan_is_made(run_module: Any, source: Path, image: str) -> None:
+    given = {
+        "sources": [{"name": "HeaderPlugin", "path": str(source)}],
+        "compilers": [{"version": version, "image": image} for version in ("5.2.5", "5.3.0", "5.8.9")],
+    }
+    assert run_module("plugin_build_info", **given)["findings"] == []
+    (source / "main.go").write_text("package foo\n")
+    (source / "go.mod").write_text("module a\n\ngo 1.22\n")
+    found = run_module("plugin_build_info", **given)
+    assert [(one["severity"], one["subject"]) for one in found["findings"]] == [
+        ("error", "HeaderPlugin"),
+        ("warning", "HeaderPlugin for 5.2.5"),
+        ("error", "HeaderPlugin for 5.3.0"),
+    ]
+    assert [one["plugin"] for one in found["sources"]] == ["HeaderPlugin"]
+    given["compilers"][0]["version"] = "5.3"
+    assert "'5.3' is not a version" in run_module("plugin_build_info", **given)["msg"]
+
+
 def test_modules_in_other_versions_than_the_gateway_s(compile_it: Any, source: Path) -> None:
     (source / "main.go").write_text(
         GOOD + "// DEP: github.com/sirupsen/logrus v1.9.3\n// DEP: rsc.io/quote v1.5.2\n"
