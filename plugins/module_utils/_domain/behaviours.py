@@ -30,8 +30,9 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
     Behaviour(
         "skips-unloadable-plugin",
         "<4.0.13 | >=4.1.0, <5.0.1",
-        "A hook whose plugin cannot be loaded is skipped and the request goes on; elsewhere it is answered with 500.",
-        "v4.3.8:gateway/mw_go_plugin.go:184-186; 3.x is taken to behave as 4.0.0",
+        "A request hook whose plugin cannot be loaded is skipped and the request goes on; elsewhere it is answered with "
+        "500, and for a response hook everywhere.",
+        "v4.3.8:gateway/mw_go_plugin.go:184-186, gateway/res_handler_go_plugin.go; 3.x is taken to behave as 4.0.0",
     ),
     Behaviour(
         "serves-without-bundle",
@@ -74,6 +75,13 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
         ">=3.2.3, <4.0.0 | >=4.0.1",
         "A bundle is unpacked to the MD5 of its name; before, to that of its name behind the API's id.",
         "git diff v4.0.0 v4.0.1 -- gateway/coprocess_bundle.go",
+    ),
+    Behaviour(
+        "keeps-unchanged-api",
+        ">=4.0.7, <4.1.0 | >=4.2.2, <5.0.11 | >=5.1.0, <5.3.0",
+        "A reload asks for no bundle of an API whose definition is unchanged, so one that could not be had stays away "
+        "until the definition changes or the gateway restarts.",
+        "v4.3.8:gateway/api_definition.go:328, v5.2.5:gateway/api_definition.go:333 against v5.3.0:gateway/util.go:166",
     ),
     Behaviour(
         "respects-disabled-bundle",
