@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import posixpath
 import tarfile
+import zlib
 from typing import IO, Iterator, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
@@ -38,9 +39,12 @@ def check(path: str) -> None:
 def archive(path: str) -> Iterator[bytes]:
     """A tar, to be unpacked at the root of a container, of the downloads in a module cache or in an archive of one."""
     files = 0
-    for name, size, content in _from_folder(path) if os.path.isdir(path) else _from_archive(path):
-        files += 1
-        yield from _member(name, size, content)
+    try:
+        for name, size, content in _from_folder(path) if os.path.isdir(path) else _from_archive(path):
+            files += 1
+            yield from _member(name, size, content)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as problem:
+        raise DomainError(_no_cache(path, f"is damaged ({problem})")) from problem
     if not files:
         raise DomainError(_no_cache(path, f"holds no files below {DOWNLOADS}"))
     yield bytes(2 * tarfile.BLOCKSIZE)
@@ -89,12 +93,9 @@ def _from_folder(path: str) -> Iterator[Tuple[str, int, IO[bytes]]]:
 
 
 def _from_archive(path: str) -> Iterator[Tuple[str, int, IO[bytes]]]:
-    try:
-        with tarfile.open(path, mode="r|*") as source:
-            for member in source:
-                before, found, name = ("/" + member.name).partition(f"/{DOWNLOADS}/")
-                content = source.extractfile(member) if found and member.isreg() else None
-                if content is not None and ".." not in name.split("/") and not name.endswith(_LEFT_OUT):
-                    yield name, member.size, content
-    except tarfile.TarError as problem:
-        raise DomainError(_no_cache(path, f"is damaged ({problem})")) from problem
+    with tarfile.open(path, mode="r|*") as source:
+        for member in source:
+            _before, found, name = ("/" + member.name).partition(f"/{DOWNLOADS}/")
+            content = source.extractfile(member) if found and member.isreg() else None
+            if content is not None and ".." not in name.split("/") and not name.endswith(_LEFT_OUT):
+                yield name, member.size, content
