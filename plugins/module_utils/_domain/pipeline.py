@@ -97,7 +97,11 @@ def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], 
     for build in compiled:
         wanted_symbols = sorted(set(symbols.get(str(build["file"])) or []))
         files.setdefault(str(build["version"]), []).append({"path": build["path"], "symbols": wanted_symbols})
-    return [{"image": images[version], "files": files[version]} for version in sorted(files) if images.get(version)]
+    return [
+        {"image": images[version], "version": version, "files": files[version]}
+        for version in sorted(files)
+        if images.get(version)
+    ]
 
 
 def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -127,7 +131,7 @@ def published_checks(
     fetched: what bundle_place returned for each bundle of the plan, with the bundle as its item.
     """
     step = next(one for one in plan.get("gateways") or [] if one["host"] == host)
-    files: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    files: Dict[Tuple[str, str], Dict[str, Dict[str, Any]]] = {}
     for result in fetched:
         bundle = result["item"]
         manifest, names = bundle["manifest"], [posixpath.basename(str(one["src"])) for one in result["files"]]
@@ -136,9 +140,14 @@ def published_checks(
             for hook in bundle_format.hooks(manifest) if image and version in bundle["versions"] else []:
                 found = resolve(str(version), hook.path, names, hook=hook.phase)
                 if found:
-                    entry = files.setdefault(str(image), {}).setdefault(found, {"path": paths[found], "symbols": []})
+                    entry = files.setdefault((str(image), str(version)), {}).setdefault(
+                        found, {"path": paths[found], "symbols": []}
+                    )
                     entry["symbols"] = sorted({*entry["symbols"], hook.name})
-    return [{"image": image, "files": list(entries.values())} for image, entries in files.items()]
+    return [
+        {"image": image, "version": version, "files": list(entries.values())}
+        for (image, version), entries in files.items()
+    ]
 
 
 def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:

@@ -132,3 +132,20 @@ def test_the_published_compiler_follows_the_edition():
     assert [each["image"] for each in images] == ["mine:1", "tykio/tyk-plugin-compiler-ee:v5.8.9"]
     assert pipeline.compilers(["5.3.0"], "", {})[0]["image"] == "tykio/tyk-plugin-compiler:v5.3.0"
     assert pipeline.compilers(["5.3.0"], "registry/compiler", {}, "ee")[0]["image"] == "registry/compiler:v5.3.0"
+
+
+def test_what_a_gateways_own_host_loads_of_published_bundles():
+    hook = {"name": "Add", "path": "X.so"}
+    manifest = {"file_list": ["X.so"], "custom_middleware": {"driver": "goplugin", "pre": [hook, {**hook, "name": "Two"}]}}
+    both = ["X_v5.3.0_linux_amd64.so", "X_v5.8.9_linux_amd64.so", "manifest.json"]
+    fetched = [
+        {"item": {"manifest": manifest, "versions": versions}, "files": [{"src": f"/s/{place}/{name}"} for name in names]}
+        for place, (versions, names) in enumerate(((["5.3.0", "5.8.9"], both), (["5.8.9"], ["X.so"])))
+    ]
+    step = {"host": "gw1", "from": "5.3.0", "to": "5.8.9", "image_from": "gw:old", "image_to": "gw:new"}
+    old, new = pipeline.published_checks({"gateways": [step]}, "gw1", fetched)
+    assert (old["image"], old["version"]) == ("gw:old", "5.3.0")
+    assert old["files"] == [{"path": "/s/0/X_v5.3.0_linux_amd64.so", "symbols": ["Add", "Two"]}]
+    assert (new["image"], [each["path"] for each in new["files"]]) == (
+        "gw:new", ["/s/0/X_v5.8.9_linux_amd64.so", "/s/1/X.so"],
+    )
