@@ -20,7 +20,7 @@ description:
   - Sources that a compiler of O(compilers) could not build are findings already here, for example another package than
     main, or a C(go.mod) that asks for a newer Go than the gateway is built with.
   - The digest covers just what the compiler gets. Files and folders whose names begin with a dot, C(*.so) and
-    C(*_test.go) are left out.
+    C(*_test.go) are left out, and so is C(go.work).
 attributes:
   check_mode:
     support: full

@@ -283,8 +283,8 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
         module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
     compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode)
     results = compiler.all(builds, params["parallel"])
-    findings = [finding for result in results for finding in result.findings] + shared_paths(results)
-    findings += [*compiler.room.findings, *compiler.room.at_once(min(params["parallel"], len(builds)))]
+    findings = list(dict.fromkeys(finding for result in results for finding in result.findings))
+    findings += [*shared_paths(results), *compiler.room.findings, *compiler.room.at_once(min(params["parallel"], len(builds)))]
     built = any(not one.cached and not has_errors(one.findings) for one in results)
     answer = {"changed": built, "builds": dicts(results)}
     if has_errors(findings):

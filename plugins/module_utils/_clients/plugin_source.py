@@ -4,7 +4,8 @@
 """A plugin's source folder: what of it the compiler gets, and its digest.
 
 Sent is what the compiler image would copy and use: files whose names do not begin with a dot (its shell glob leaves
-those out), without compiled plugins and without tests. The digest covers just what is sent, so a plugin counts as
+those out), without compiled plugins, without tests, and without a workspace of the plugin's own, which would hide the
+one that the compiler makes for gateway and plugin. The digest covers just what is sent, so a plugin counts as
 unchanged exactly when its compiler would see the same.
 """
 
@@ -50,7 +51,9 @@ class PluginSource:
 def sent(name: str) -> bool:
     """Whether a file of the source folder, by its relative path, goes to the compiler."""
     parts = name.split("/")
-    return not any(part.startswith(".") for part in parts) and not parts[-1].endswith((".so", "_test.go"))
+    if any(part.startswith(".") for part in parts) or parts[-1] in ("go.work", "go.work.sum"):
+        return False
+    return not parts[-1].endswith((".so", "_test.go"))
 
 
 def read_source(plugin: str, path: str) -> PluginSource:

@@ -156,6 +156,9 @@ def test_a_plugin_that_go_itself_built(tmp_path: Path, flags: List[str]) -> None
         ("X.so", False),
         ("sub/X.so", False),
         ("main_test.go", False),
+        ("go.work", False),
+        ("go.work.sum", False),
+        ("sub/go.work.go", True),
     ],
 )
 def test_what_is_sent(name: str, goes: bool) -> None:
