@@ -367,7 +367,9 @@ def test_no_more_at_once_than_the_memory_bears(
 def test_a_full_disk(compile_it: Any, tmp_path: Path, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(small)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("this root may not mount")
     try:
         for check_mode in (True, False):
             early = compile_it(check_mode=check_mode, dest=str(small))
@@ -437,6 +439,8 @@ class Remote:
 
 @pytest.fixture
 def remote() -> Iterator[Remote]:
+    if not os.path.exists("/var/run/docker.sock"):
+        pytest.skip("the engine is not where it usually listens")
     found = Remote()
     yield found
     found.die()
