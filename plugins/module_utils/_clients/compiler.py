@@ -57,6 +57,7 @@ LABEL_UNTIL = "tyk.upgrade.compile.until"  # seconds since 1970 from when nobody
 LABEL_MODULES = "tyk.upgrade.modules"  # where the module cache of an image is, remembered at its build cache's volume
 IN_IMAGE, IN_VOLUME = "image", "volume"
 LINES_SHOWN = 30
+MODULES_SHOWN = 10
 OUTPUT_KEPT = 64 << 10  # characters of what the compiler printed
 META = "build.json"
 STALE = 86400.0  # seconds after which a folder that a killed run left is nobody's
@@ -723,11 +724,14 @@ def differing_modules(build: Build, modules: Sequence[Module], gateway: GoMod) -
     ]
     if not others:
         return []
+    listed = ", ".join(others[:MODULES_SHOWN])
+    if len(others) > MODULES_SHOWN:
+        listed += f" and {len(others) - MODULES_SHOWN} more"
     return [
         warning(
             "plugin-mismatch",
             build.subject,
-            f"{build.subject} holds modules in other versions than the gateway: {', '.join(others)}.",
+            f"{build.subject} holds modules in other versions than the gateway: {listed}.",
             "Require no newer versions of them in the plugin's go.mod, nor dependencies that do; a gateway refuses a "
             "plugin whose shared packages differ.",
             f"v{build.version}:go.mod",

@@ -140,6 +140,13 @@ def test_modules_that_differ(modules: List[Module], words: List[str]) -> None:
     assert all(word in one.message for one in found for word in words)
 
 
+def test_many_modules_that_differ_are_counted() -> None:
+    gateway = GoMod("module t\n" + "".join(f"require a.b/c{number} v1.0.0\n" for number in range(14)))
+    modules = [Module(f"a.b/c{number}", "v1.1.0") for number in range(14)]
+    (found,) = compiler.differing_modules(build(), modules, gateway)
+    assert found.message.endswith("a.b/c9 (v1.1.0, the gateway has v1.0.0) and 4 more.")
+
+
 # -- module caches -----------------------------------------------------------------------------------------------------
 
 
