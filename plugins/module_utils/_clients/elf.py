@@ -49,6 +49,9 @@ MODULE_END = bytes.fromhex("f932433186182072008242104116d8f2")
 #: The symbol that holds a package's fingerprint; "go." was "go:" from 1.20 on.
 FINGERPRINT = re.compile(r"go[:.]link\.pkghashbytes\.")
 FINGERPRINT_PATTERN = rb"go[:.]link\.pkghashbytes\.[^\0]+"
+#: What the compiler notes for debuggers: the Go version is nowhere else in plugins of Go <= 1.19.
+COMPILER = re.compile(rb"Go cmd/compile (go[^;\0]+|devel [^;\0]+)")
+DEBUG_LOOKED_AT = 1 << 20
 UNNAMED = "plugin/unnamed-"  # how Go calls a plugin that was built from single files
 
 #: How much of a text is read at most, whatever the file says its length is.
@@ -211,17 +214,30 @@ def read_go_binary(path: str) -> GoBinary:
 
 
 def _build_info_of(elf: ElfFile) -> Tuple[str, str]:
-    """Go version and module text, looked for where they must be before the whole file is searched."""
+    """Go version and module text, looked for where they must be before the whole file is searched.
+
+    Go's linker gave plugins no build information before 1.20 (cmd/link/internal/ld, buildinfo): they hold the module
+    text as a string, unless they were built in a GOPATH, and their Go version is what the compiler noted.
+    """
     section = elf.section(BUILD_INFO_SECTION)
     places = [(section.offset, section.offset + section.size)] if section else []
     places += [(one.offset, one.offset + one.size) for one in elf.segments if one.kind == PT_LOAD and one.flags & PF_W]
-    for start, end in [*places, (0, len(elf.content))]:
+    for start, end in places:
         found = build_info(elf.content, start, end, elf)
         if found is not None:
             return found
     if next(iter(elf.symbols(FINGERPRINT_PATTERN)), None) is not None:
-        return "", ""  # up to Go 1.19, the linker leaves build information out of plugins (cmd/link, buildinfo)
+        return _of_compiler(elf), _between_sentinels(elf.content)
+    found = build_info(elf.content, 0, len(elf.content), elf)
+    if found is not None:
+        return found
     raise ValueError("it carries no Go build information")
+
+
+def _of_compiler(elf: ElfFile) -> str:
+    """The Go version in the information for debuggers, empty where that was stripped."""
+    match = COMPILER.search(elf.start_of(".debug_info", DEBUG_LOOKED_AT))
+    return match.group(1).decode("utf-8", "replace").strip() if match else ""
 
 
 def build_info(
@@ -272,11 +288,14 @@ def _by_pointers(elf: ElfFile, place: int) -> Optional[Tuple[str, str]]:
 
 def _before_inline_strings(content: Content) -> Tuple[str, str]:
     """Go <= 1.17 where the pointers lead nowhere: find the texts themselves."""
+    match = re.search(rb"go1\.\d+(?:\.\d+)?(?=[^\w.])", content)
+    return (match.group(0).decode() if match else ""), _between_sentinels(content)
+
+
+def _between_sentinels(content: Content) -> str:
     start = content.find(MODULE_START)
     end = content.find(MODULE_END, start) if start >= 0 else -1
-    module = bytes(content[start + SENTINEL : end]).decode("utf-8", "replace") if end >= 0 else ""
-    match = re.search(rb"go1\.\d+(?:\.\d+)?(?=[^\w.])", content)
-    return (match.group(0).decode() if match else ""), module
+    return bytes(content[start + SENTINEL : end]).decode("utf-8", "replace") if end >= 0 else ""
 
 
 def _string(content: Content, place: int) -> Tuple[bytes, int]:

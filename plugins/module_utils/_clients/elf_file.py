@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+import zlib
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 Content = Union[bytes, mmap.mmap]
@@ -35,6 +36,9 @@ PPC64 = "ppc64"  # the machine number of ppc64le, the other byte order
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 PF_W = 2
+SHF_COMPRESSED = 0x800
+COMPRESSED_BY_ZLIB = 1
+PACKING = 4096  # what a compressed section may hold before and between its content
 DT_NEEDED, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_STRSZ, DT_SONAME = 1, 4, 5, 6, 7, 8, 10, 14
 DT_GNU_HASH = 0x6FFFFEF5
 DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
@@ -82,6 +86,7 @@ class Section(NamedTuple):
     """A part of the file under a name."""
 
     name: str
+    flags: int
     offset: int
     address: int
     size: int
@@ -169,10 +174,10 @@ class ElfFile:
         for number in range(count):
             place = start + number * step
             layout = "IIQQQQ" if self.bits == 64 else "IIIIII"
-            name, _kind, _flags, address, offset, size = self._unpack(layout, place)
-            entries.append((name, offset, address, size))
-        table = entries[names][1] if names < count else 0
-        return [Section(self._text(table + name), offset, address, size) for name, offset, address, size in entries]
+            name, _kind, flags, address, offset, size = self._unpack(layout, place)
+            entries.append((name, Section("", flags, offset, address, size)))
+        table = entries[names][1].offset if names < count else 0
+        return [one._replace(name=self._text(table + name)) for name, one in entries]
 
     def _read_dynamic(self) -> Dict[int, List[int]]:
         part = next((one for one in self.segments if one.kind == PT_DYNAMIC), None)
@@ -211,6 +216,21 @@ class ElfFile:
 
     def section(self, name: str) -> Optional[Section]:
         return next((one for one in self.sections if one.name == name), None)
+
+    def start_of(self, name: str, limit: int) -> bytes:
+        """The first bytes of a section, unpacked where it is compressed; none where there is no such section."""
+        part = self.section(name)
+        if part is None:
+            return b""
+        raw = bytes(self.content[part.offset : part.offset + min(part.size, limit + PACKING)])
+        if not part.flags & SHF_COMPRESSED:
+            return raw[:limit]
+        if self._unpack("I", part.offset)[0] != COMPRESSED_BY_ZLIB:
+            return b""
+        try:
+            return zlib.decompressobj().decompress(raw[24 if self.bits == 64 else 12 :], limit)
+        except zlib.error:
+            return b""
 
     # -- libraries and their versions ----------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ DECISIVE_SETTINGS: Mapping[str, str] = {
     "-msan": "Releases are built without the memory sanitizer.",
     "-asan": "Releases are built without the address sanitizer.",
 }
+#: Packages that differ between any two releases of Go, and with any setting that is compiled into everything.
+OF_GO = frozenset({"runtime", "internal/goarch"})
 #: Build tags that say nothing about the edition: whether they are listed depends on the compiler's version.
 NEUTRAL_TAGS = frozenset({"goplugin"})
 
@@ -203,6 +205,10 @@ def compare(plugin: GoProgram, gateway: GoProgram, glibc: str = "") -> Compariso
         found.append(_no_plugins(plugin, gateway))
         return Comparison(findings=tuple(found))
     packages = differing_packages(plugin, gateway) if exact else ()
+    if OF_GO.intersection(packages):
+        found.append(_go_itself(plugin, gateway))
+        packages = ()
+        exact = False
     modules = differing_modules(plugin, gateway, packages if exact else None)
     if modules:
         found.append(_modules(plugin, gateway, modules))
@@ -351,6 +357,19 @@ def _settings(plugin: GoProgram, gateway: GoProgram) -> List[Finding]:
     return found
 
 
+def _go_itself(plugin: GoProgram, gateway: GoProgram) -> Finding:
+    version = plugin.info.go_version
+    what = f"another {version}" if version else "another version of Go"
+    return error(
+        "plugin-go-version",
+        plugin.name,
+        f"{plugin.name} was built by {what} than {gateway.name} ({gateway.info.go_version}), or with other settings, for "
+        f"Go's own packages differ; {_outcome(version, gateway.info.go_version)}.",
+        f"{RIGHT_COMPILER}: Go must be the same to the patch level.",
+        SOURCE_RUNTIME,
+    )
+
+
 def _with(built: BuildInfo, setting: str) -> str:
     return f"{'with' if built.settings.get(setting) == 'true' else 'without'} {setting}"
 
@@ -411,7 +430,7 @@ def _packages(plugin: GoProgram, gateway: GoProgram, packages: Sequence[str]) ->
     if own:
         what, named = "other sources of the gateway's own packages", own
     else:
-        what, named = "other sources or settings of packages that both contain", list(packages)
+        what, named = "other sources or settings of packages that both contain", _with_versions(packages, gateway)
     return error(
         "plugin-mismatch",
         plugin.name,
@@ -419,6 +438,16 @@ def _packages(plugin: GoProgram, gateway: GoProgram, packages: Sequence[str]) ->
         f"{RIGHT_COMPILER}.",
         SOURCE_RUNTIME,
     )
+
+
+def _with_versions(packages: Sequence[str], gateway: GoProgram) -> List[str]:
+    """The packages with the gateway's versions: plugins of Go <= 1.19 do not tell theirs."""
+    modules = gateway.info.all_modules()
+    owners = {package: modules.get(module_of(package, modules)) for package in packages}
+    return [
+        f"{package} (the gateway's is {owner.shown})" if owner and owner.comparable else package
+        for package, owner in owners.items()
+    ]
 
 
 def _tags(plugin: GoProgram, gateway: GoProgram) -> List[Finding]:

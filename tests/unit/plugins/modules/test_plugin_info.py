@@ -13,6 +13,7 @@ from typing import Any, Dict, List
 
 import pytest
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import BUILD_INFO_MAGIC
 from ansible_collections.tyk.upgrade.tests.unit.plugins import go_builds
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module
 
@@ -144,6 +145,30 @@ def test_plugins_that_exclude_each_other(go_world: go_builds.GoWorld, plugins: D
 def test_a_build_in_a_gopath_tells_its_path_and_functions(plugins: Dict[str, str]) -> None:
     (one,) = run_module("plugin_info", {"files": [{"path": plugins["gopath"]}]})["results"]
     assert (one["plugin_path"], one["symbols"], one["modules"]) == ("plugin_gopath", ["Another", "Hook"], [])
+
+
+def as_go_1_19_left_it(plugin: str, target: Path) -> str:
+    """The plugin without build information: Go's linker gave it to plugins from 1.20 on."""
+    content = Path(plugin).read_bytes()
+    assert BUILD_INFO_MAGIC in content and b".go.buildinfo\0" in content
+    target.write_bytes(content.replace(BUILD_INFO_MAGIC, bytes(14)).replace(b".go.buildinfo\0", b".nothing.here\0"))
+    return str(target)
+
+
+def test_plugins_of_go_before_1_20(go_world: go_builds.GoWorld, plugins: Dict[str, str], tmp_path: Path) -> None:
+    names = ["good", "bare", "newer", "gopath"]
+    old = {name: as_go_1_19_left_it(plugins[name], tmp_path / f"{name}.so") for name in names}
+    now = look(go_world, *(plugins[name] for name in names))["results"]
+    result = look(go_world, *old.values())
+    for name, before, after in zip(names, now, result["results"]):
+        version = "" if name == "bare" else before["go_version"]
+        assert (after["go_version"], after["fits"]) == (version, name in ("good", "bare")), name
+        for key in ("plugin_path", "symbols", "modules", "glibc", "packages"):
+            assert after[key] == before[key], (name, key)
+    assert go_world.load(old["good"], old["bare"]) == ["ok", "ok"]
+    assert codes(result) == ["plugin-mismatch", "plugin-mismatch"]
+    assert "example.com/dep v1.1.0 instead of v1.0.0" in result["findings"][0]["message"]
+    assert "gopath.so was built without -trimpath" in result["findings"][1]["message"]
 
 
 @pytest.mark.parametrize(

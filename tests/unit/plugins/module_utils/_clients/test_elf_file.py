@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import elf
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file import (
+    SHF_COMPRESSED,
     STT_FUNC,
     ElfFile,
     NotElf,
@@ -89,6 +90,22 @@ def test_a_program_asks_for_a_dynamic_linker(tmp_path: Path) -> None:
         "relocatable",
         [],
     )
+
+
+@needs_gcc
+def test_sections_are_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text(LIBRARY)
+    compiled(tmp_path, "-g", "-gz=none", "-shared", "-fPIC", "-o", "plain.so")
+    command = ["objcopy", "--compress-debug-sections=zlib", "plain.so", "packed.so"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    starts = []
+    for name in ("plain.so", "packed.so"):
+        made = ElfFile((tmp_path / name).read_bytes())
+        starts.append(made.start_of(".debug_info", 60))
+        assert made.start_of(".none", 60) == b""
+    found = made.section(".debug_info")
+    assert found is not None and found.flags & SHF_COMPRESSED
+    assert starts[0] == starts[1] and len(starts[0]) == 60
 
 
 @needs_gcc

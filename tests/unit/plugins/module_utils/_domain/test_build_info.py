@@ -168,6 +168,16 @@ def test_go_versions(one: str, other: str, words: str) -> None:
     assert words in found.findings[0].message
 
 
+@pytest.mark.parametrize("version, words", [("", "by another version of Go than"), ("go1.24.11", "another go1.24.11")])
+@pytest.mark.parametrize("package", ["runtime", "internal/goarch"])
+def test_gos_own_packages_tell_another_go_where_the_version_does_not(version: str, words: str, package: str) -> None:
+    mine = plugin(go_version=version, fingerprints={**SHARED, "fmt": "f2", package: "r2"})
+    found = compare(mine, gateway(fingerprints={**SHARED, package: "r1"}))
+    assert codes(found) == ["plugin-go-version"] and found.packages == () and not found.exact
+    assert words in found.findings[0].message and "(go1.24.11)" in found.findings[0].message
+    assert compare(plugin(go_version=""), gateway()) == Comparison(exact=True)
+
+
 def test_another_version_of_a_module() -> None:
     newer = plugin(PLUGIN.replace("logrus\tv1.9.3", "logrus\tv1.9.4"), fingerprints={**SHARED, LOGRUS: "l2"})
     found = compare(newer, gateway())
@@ -208,6 +218,12 @@ def test_without_fingerprints_versions_decide() -> None:
     newer = plugin(PLUGIN.replace("logrus\tv1.9.3", "logrus\tv1.9.4"), fingerprints={})
     found = compare(newer, gateway())
     assert codes(found) == ["plugin-mismatch"] and not found.exact and found.packages == ()
+
+
+def test_a_plugin_that_does_not_tell_its_modules() -> None:
+    found = compare(plugin("", fingerprints={**SHARED, LOGRUS: "l2"}), gateway())
+    assert codes(found) == ["plugin-mismatch"] and found.packages == (LOGRUS,)
+    assert f"{LOGRUS} (the gateway's is v1.9.3)." in found.findings[0].message
 
 
 def test_tyks_own_module_has_no_version_to_compare() -> None:
