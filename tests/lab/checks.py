@@ -167,54 +167,61 @@ PLUGIN_TESTS = (
     "plugin_files",
     "signatures",
 )
-# One release of each class, and the tests it is held against; the lab's own two are held against all.
+OPENING = ("every_file", "hot_swap", "pairs")
+# One release of each class of gateways and of compilers, and what tells it from the others; the lab's own two are held
+# against everything.
 CLASSES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("4.0.16", "4.2.4", "4.3.1", "4.3.8", "5.0.15"), PLUGIN_TESTS),
+    "4.0.16": (*OPENING, "compiler"),
+    "4.2.4": OPENING,
+    "4.3.1": OPENING,
+    "4.3.8": OPENING,
+    "5.0.15": (*OPENING, "compiler"),
     "5.2.2": ("compiler",),
-    "5.2.5": PLUGIN_TESTS,
+    "5.2.5": OPENING,
     FROM_VERSION: (),
     TO_VERSION: (),
 }
-
-
 # Whose builds have the same plugin paths and other packages; for the rest there is a compiler made to mismatch.
 NEIGHBOURS = {"4.0.16": "4.2.4", "4.2.4": "4.0.16", "4.3.1": "4.3.8", "4.3.8": "4.3.1"}
 
 
 def conformance() -> bool:
-    """Each stand-in gateway against the suite that real gateways of that version pass as well. VERSIONS: only these."""
+    """Each stand-in gateway against the suite that real gateways of that version pass as well.
+
+    VERSIONS, separated by commas: these only, against all tests that have to do with plugins.
+    """
     if shutil.which("redis-server") is None:
         install_packages("redis-server")
     stand_ins = StandIns(Builder(DockerEngine.ensure()))
-    chosen = [version for version in os.environ.get("VERSIONS", "").split(",") if version] or list(CLASSES)
-    foreign = {
-        version: TO_VERSION if go_version(version) != go_version(TO_VERSION) else FROM_VERSION for version in chosen
-    }
+    named = [version for version in os.environ.get("VERSIONS", "").split(",") if version]
+    own = (FROM_VERSION, TO_VERSION)
+    tests = {version: () if version in own else PLUGIN_TESTS for version in named} or CLASSES
+    # An image is what the lab runs; a program of its own starts faster.
+    subjects = {version: stand_ins.gateway if version in own else stand_ins.gateway_binary for version in tests}
+    foreign = {one: TO_VERSION if go_version(one) != go_version(TO_VERSION) else FROM_VERSION for one in tests}
+    opening = [version for version, names in tests.items() if not names or "hot_swap" in names]
+    alone = [version for version in opening if version not in NEIGHBOURS]
+    beside = {version: NEIGHBOURS[version] for version in opening if version in NEIGHBOURS}
     with ThreadPoolExecutor() as pool:
-        beside = [NEIGHBOURS[version] for version in chosen if version in NEIGHBOURS]
-        needed = sorted({*chosen, *foreign.values(), *beside})
+        needed = sorted({*tests, *foreign.values(), *beside.values()})
         compilers = dict(zip(needed, pool.map(stand_ins.compiler, needed), strict=True))
-        alone = [version for version in chosen if version not in NEIGHBOURS]
         mismatches = dict(zip(alone, pool.map(stand_ins.mismatch, alone), strict=True))
-        mismatches.update((version, compilers[NEIGHBOURS[version]]) for version in chosen if version in NEIGHBOURS)
-        gateways = dict(zip(chosen, pool.map(stand_ins.gateway, chosen), strict=True))
-    folder = ROOT / "tests" / "lab" / "conformance"
+        mismatches.update((version, compilers[other]) for version, other in beside.items())
+        gateways = dict(zip(tests, pool.map(lambda version: str(subjects[version](version)), tests), strict=True))
+    folder = "tests/lab/conformance"
     done = []
-    for version in chosen:
-        tests = [str(folder / f"test_{name}.py") for name in CLASSES.get(version, PLUGIN_TESTS)] or [str(folder)]
-        # An image is what the lab runs; a program of its own starts faster.
-        gateway = gateways[version] if tests == [str(folder)] else str(stand_ins.gateway_binary(version))
+    for version, names in tests.items():
         subject = {
-            "CONFORMANCE_GATEWAY": gateway,
+            "CONFORMANCE_GATEWAY": gateways[version],
             "CONFORMANCE_VERSION": version,
             "CONFORMANCE_COMPILER": compilers[version],
             "CONFORMANCE_FOREIGN": compilers[foreign[version]],
             "CONFORMANCE_FOREIGN_VERSION": foreign[version],
-            "CONFORMANCE_MISMATCH": mismatches[version],
+            "CONFORMANCE_MISMATCH": mismatches.get(version, ""),
             "CONFORMANCE_CONTROLPLANE": str(stand_ins.program("controlplane")),
         }
         say(f"conformance of {version}")
-        done.append(pytest(*tests, "-n", "4", **subject))
+        done.append(pytest(*([f"{folder}/test_{name}.py" for name in names] or [folder]), "-n", "4", **subject))
     return all(done)
 
 
