@@ -122,7 +122,7 @@ results:
       description: The file.
       type: str
     readable:
-      description: Whether it is a whole Go plugin. If not, only RV(results[].path), RV(results[].fits) and this are there.
+      description: Whether it is a whole Go plugin. If not, its RV(results[].path) and RV(results[].fits) is all.
       type: bool
     fits:
       description: Whether no finding of severity C(error) is about it.
@@ -143,7 +143,9 @@ results:
       description: Architecture, as Go calls it.
       type: str
     go_version:
-      description: The Go that built it, to the patch level.
+      description:
+        - The Go that built it, to the patch level. Plugins of Go 1.19 and before tell it to debuggers only, so it is
+          empty if they were stripped.
       type: str
       sample: go1.24.11
     plugin_path:
@@ -151,7 +153,7 @@ results:
       type: str
       sample: tyk.internal/tyk_plugin0123456789abcdef
     module:
-      description: The module it was built from, empty for a build in a C(GOPATH).
+      description: The module it was built from, empty for a build in a C(GOPATH) and up to Go 1.19.
       type: str
     symbols:
       description: The functions that it exports.
@@ -162,10 +164,10 @@ results:
       type: list
       elements: str
     settings:
-      description: The settings of the build, as C(go version -m) lists them. Empty before Go 1.18.
+      description: The settings of the build, as C(go version -m) lists them. Empty up to Go 1.19.
       type: dict
     modules:
-      description: The modules in it. Empty for a build in a C(GOPATH).
+      description: The modules in it. Empty for a build in a C(GOPATH) and up to Go 1.19.
       type: list
       elements: dict
       contains:
@@ -447,7 +449,7 @@ def main() -> None:
     glibc = (module.params["gateway"] or {}).get("glibc")
     if glibc and glibc != OF_HOST and not re.match(r"\d+(\.\d+)+$", glibc):
         module.fail_json(
-            msg=f"gateway.glibc is {glibc!r}, which is not a version of the C library. Write it like 2.31, or write host."
+            msg=f"gateway.glibc is {glibc!r}, which is not a version of the C library. Write it like 2.31, or host."
         )
     try:
         with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="plugin-info-") as folder:
