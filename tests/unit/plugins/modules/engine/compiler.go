@@ -36,6 +36,12 @@ func main() {
 	if strings.Contains(text, "SLOW") {
 		time.Sleep(700 * time.Millisecond)
 	}
+	if strings.Contains(text, "EAT") {
+		eaten := make([]byte, 2<<30)
+		for place := 0; place < len(eaten); place += 4096 {
+			eaten[place] = 1
+		}
+	}
 	if strings.Contains(text, "HANG") {
 		time.Sleep(time.Hour)
 	}

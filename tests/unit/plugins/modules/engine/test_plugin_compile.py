@@ -347,6 +347,14 @@ def test_too_little_memory_is_refused_before_anything_starts(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_build_that_takes_more_memory_than_it_may(compile_it: Any, source: Path, bench: Any, tmp_path: Path) -> None:
+    (source / "main.go").write_text(GOOD + "// EAT\n")
+    result = compile_it(memory="768m")
+    assert [one["code"] for one in result["findings"]] == ["memory-small"]
+    assert "was killed for want of memory" in result["msg"]
+    assert leftovers(bench) == [] and whole(tmp_path / "out") == []
+
+
 def test_no_more_at_once_than_the_memory_bears(
     run_module: Any, bench: Any, source: Path, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
