@@ -14,6 +14,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -172,7 +173,7 @@ def test_a_folder_that_may_not_be_written(folder: Path, bundle: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     for path in (folder, *folder.parents):
-        if path == Path("/tmp"):
+        if path == Path(tempfile.gettempdir()):
             break
         path.chmod(0o755)
     done = subprocess.run(
