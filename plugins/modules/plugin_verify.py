@@ -151,7 +151,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 
-COMMAND, GATEWAY = "plugin load", "throw-away gateway"
+COMMAND = "plugin load"
+GATEWAY = "throw-away gateway"
 VERSION_LABEL = "org.opencontainers.image.version"
 
 

@@ -59,7 +59,8 @@ class BuildRoom:
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
         """Wait until the engine has the memory for one more build."""
-        assert self._slots is not None
+        if self._slots is None:
+            raise RuntimeError("the room for builds was not looked at before the first of them")
         with self._slots:
             yield
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import Any, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_download
@@ -84,12 +84,12 @@ def traps(
     in_use: Iterable[InUse] = (),
     outside: Iterable[OutsidePlugin] = (),
     downloads: Iterable[Download] = (),
-    glibc: Mapping[str, str] = {},
+    glibc: Optional[Mapping[str, str]] = None,
 ) -> List[Finding]:
     """Everything known to go wrong on this way.
 
-    hooks: those of the bundles in use, with their paths. in_use: these bundles themselves. glibc: the C library of each Linux host that runs a gateway
-    from a package; "" where it is not known.
+    hooks: those of the bundles in use, with their paths. in_use: these bundles themselves. glibc: the C library of each
+    Linux host that runs a gateway from a package; "" where it is not known.
     """
     found = [
         *_editions(decision),
@@ -97,7 +97,7 @@ def traps(
         *_build_ids(decision, plugins),
         *_literals(decision, plugins),
         *_doubtful(decision),
-        *_newer_glibc(decision, glibc),
+        *_newer_glibc(decision, glibc or {}),
         *_exact_first(decision),
         *_hooks(decision, hooks),
         *_from_backup(decision, in_use),

@@ -40,7 +40,7 @@ if [ -d vendor ]; then
   rm -rf vendor
 fi
 # What the gateway depends on takes the place of what the plugin brought of it, as whole folders.
-(cd "$tyk/vendor" && ls -d github.com/*/* && ls -d ./*/* | grep -v github) | (cd /go/src && xargs rm -rf)
+(cd "$tyk/vendor" && find . -mindepth 2 -maxdepth 2 -type d -not -path './github.com/*' && ls -d github.com/*/*) | (cd /go/src && xargs rm -rf)
 cp -rf "$tyk"/vendor/* /go/src
 rm -rf "$tyk/vendor"
 rm /go/src/modules.txt

@@ -24,13 +24,13 @@ LIBRARY = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\x3e\x00\x01\x00\x00\x00
 ABOUT = {"schema": "tyk.upgrade/provenance/v1", "versions": ["4.0.13", "4.0.16"]}
 
 
-def archive(plugin: bytes = LIBRARY, about: Dict[str, Any] = ABOUT) -> bytes:
+def archive(plugin: bytes = LIBRARY) -> bytes:
     handle = io.BytesIO()
     manifest = {
         "file_list": ["X.so", "tyk-upgrade.json"],
         "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
     }
-    files = {"X.so": plugin, "tyk-upgrade.json": json.dumps(about).encode()}
+    files = {"X.so": plugin, "tyk-upgrade.json": json.dumps(ABOUT).encode()}
     build(handle, manifest, [Member(name, content=content) for name, content in files.items()])
     return handle.getvalue()
 

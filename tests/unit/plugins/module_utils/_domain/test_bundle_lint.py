@@ -36,8 +36,8 @@ def with_hooks(**hooks):
     return manifest
 
 
-def versions(names, *wanted, manifest=MANIFEST, goarch="amd64"):
-    return lint_versions(manifest, names, wanted, "linux", goarch, "b.zip")
+def versions(names, *wanted, manifest=None, goarch="amd64"):
+    return lint_versions(manifest or MANIFEST, names, wanted, "linux", goarch, "b.zip")
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ import "foo/comment" */
 package main; import "foo/same-line"
 
 import (
-	"fmt" // ) "foo/remark"
-	x "foo/sub"; . "foo/dot"
-	_ "foo"
-	"foobar/x"
-	raw `foo/raw`
-	/* ) */ "foo/vendored/y"
+TAB"fmt" // ) "foo/remark"
+TABx "foo/sub"; . "foo/dot"
+TAB_ "foo"
+TAB"foobar/x"
+TABraw `foo/raw`
+TAB/* ) */ "foo/vendored/y"
 )
 import "C"
 import z /* named */ "foo/last"
@@ -35,7 +35,7 @@ var path = "foo/sub"
 var text = `
 import "foo/in/a/string"
 `
-"""
+""".replace("TAB", "\t")
 
 
 def test_the_head_of_a_file() -> None:
