@@ -130,6 +130,11 @@ func (g *Gateway) decode(text string) []*apidef.APIDefinition {
 func (g *Gateway) prepare(definition *apidef.APIDefinition) *api {
 	entry := mainLog().WithField("api_id", definition.APIID)
 	directory, checksum := "", sum(definition)
+	// Before the bundle is looked at: only hooks that the definition itself names count.
+	if old := g.apis.Load().byID(definition.APIID); g.behaviour.KeepsUnchanged && old != nil && old.checksum == checksum &&
+		(g.behaviour.KeepsHooks || !definition.CustomMiddleware.HasHook()) {
+		return old
+	}
 	if g.usesBundle(definition) {
 		loaded, err := g.bundles.Load(definition)
 		if err != nil {
@@ -140,10 +145,6 @@ func (g *Gateway) prepare(definition *apidef.APIDefinition) *api {
 			loaded = &bundle.Loaded{}
 		}
 		definition.CustomMiddleware, directory = loaded.Middleware, loaded.Directory
-	}
-	if old := g.apis.Load().byID(definition.APIID); g.behaviour.KeepsUnchanged && old != nil && old.checksum == checksum &&
-		(g.behaviour.KeepsHooks || !definition.CustomMiddleware.HasHook()) {
-		return old
 	}
 	one, err := g.newAPI(definition, directory)
 	if err != nil {
