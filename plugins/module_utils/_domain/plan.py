@@ -243,6 +243,7 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
         edition=fleet.edition,
         built=[str(version) for version in fleet.versions] if at_hand else (),
         linked=any(bundle.links for bundle in work.bundles),
+        own_compilers=wanted.own_compilers,
     )
     plugins = [PluginFacts(plugin.name, plugin.given_by) for plugin in wanted.plugins]
     found = traps(decision, plugins=plugins, hooks=work.hooks)

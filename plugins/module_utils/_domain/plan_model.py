@@ -49,7 +49,9 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for. redis: whether the data plane's Redis may be asked and written to."""
+    """What the user asked for. redis: whether the data plane's Redis may be asked and written to. own_compilers: the versions
+    whose plugin compiler is one that the user named.
+    """
 
     version: Version
     pump_version: Optional[Version] = None
@@ -59,6 +61,7 @@ class Wanted:
     plugins: Tuple[Plugin, ...] = ()
     stop_timeout: int = 60
     redis: bool = False
+    own_compilers: Tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Wanted:
@@ -91,6 +94,7 @@ class Wanted:
             plugins=_plugins(data.get("plugins") or []),
             stop_timeout=int(data.get("stop_timeout") or 60),
             redis=data.get("redis") in (True, "true", "True"),
+            own_compilers=tuple(str(version) for version in data.get("own_compilers") or []),
         )
 
     @property
