@@ -28,6 +28,8 @@ SPARE = 600  # seconds for copying and for clocks that differ
 LINES_SHOWN = 5
 
 _MISMATCH = re.compile(r"plugin was built with a different version of package ([^\s,()\"]+)")
+#: An init function that needs what a serving gateway has, its configuration or Redis (seen on 5.3.0 and 5.8.9).
+_PANIC = re.compile(r"unexpected panic: ([^\n]*?)(?:, try --help)?$", re.MULTILINE)
 _SYMBOL = re.compile(r"symbol (\S+) not found")
 _GLIBC = re.compile(r"version [`'\"]?(GLIBC_[0-9.]+)[`'\"]? not found")
 _UNREADABLE = (
@@ -109,6 +111,14 @@ def judge(exit_code: Optional[int], output: str) -> Verdict:
     if "plugin already loaded" in output:
         return Verdict(
             False, "plugin-path-shared", "plugin already loaded", "", "Give each build a build id of its own."
+        )
+    panic = _PANIC.search(output)
+    if panic:
+        # Go compares packages before it runs any code of the plugin, so those fit.
+        return Verdict(
+            True,
+            message=f"it was opened, and its init code panics outside of a running gateway ({panic.group(1).strip()}), so "
+            "only its effect in one can prove it",
         )
     if "no plugin module data" in output or exit_code == 2 and "fatal error:" in output:
         cause = re.search(r"fatal error: .*", output)

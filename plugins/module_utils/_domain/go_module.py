@@ -113,7 +113,9 @@ class GoMod:
         return self._changed("module", lambda one: one.written(path))
 
     def with_go(self, version: str) -> GoMod:
-        """The same file with another version on its go line."""
+        """The same file with another version on its go line, which is added if there is none."""
+        if not self.go:
+            return self._appended([f"go {version}"])
         return self._changed("go", lambda one: one.written(version))
 
     def without_toolchain(self) -> GoMod:

@@ -35,6 +35,9 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases_data 
 
 TYK = "github.com/TykTechnologies/tyk"
 
+#: From this line in go.mod on, Go leaves out what only dependencies of dependencies require (module graph pruning).
+PRUNED_GRAPH = 17
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BUILD_ID = re.compile(r"[A-Za-z0-9._+-]+")
 _GO_VERSION = re.compile(r"1\.(\d+)")
@@ -260,6 +263,9 @@ def _edited(go_mod: GoMod, files: Mapping[str, bytes], contract: CompilerContrac
     if required and contract.workspace:
         # The image's own sources, beside which the plugin is built: nothing has to be fetched to read their go.mod.
         edited = edited.replacing([Replace(TYK, "", "../tyk", "")])
+        if wanted is None or wanted < PRUNED_GRAPH:
+            # For less Go would read all that the gateway's own requirements require, and take the newest of it.
+            edited = edited.with_go(f"1.{PRUNED_GRAPH}")
     return edited
 
 

@@ -263,6 +263,13 @@ def test_editions(repository: str, edition: str) -> None:
         (1, 'unexpected error: plugin.Open("/p/a"): plugin already loaded', "plugin-path-shared", ""),
         (2, "fatal error: runtime: no plugin module data\n\ngoroutine 1", "plugin-crash", ""),
         (2, "fatal error: something else", "plugin-crash", ""),
+        # An init function that wants the configuration of a running gateway; such a gateway loads and serves it.
+        (
+            1,
+            "tyk: error: unexpected panic: runtime error: invalid memory address or nil pointer dereference, try --help",
+            "",
+            "",
+        ),
         (137, "", "plugin-crash", ""),
         (None, "", "plugin-crash", ""),
         (1, 'unexpected error: plugin.Open("/p/a"): realpath failed', "plugin-mismatch", ""),

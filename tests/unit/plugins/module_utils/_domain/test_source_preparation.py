@@ -132,6 +132,21 @@ def test_older_toolchains_get_a_go_line_they_can_read(version: str, line: str, s
     assert (go_mod.go, go_mod.toolchain) == (sent, "")
 
 
+@pytest.mark.parametrize(
+    ("version", "line", "sent"),
+    [
+        ("5.8.9", "go 1.15\n", "1.17"),
+        ("5.3.0", "", "1.17"),
+        ("5.2.5", "go 1.16\n", "1.17"),
+        ("5.3.0", "go 1.20\n", "1.20"),
+        ("4.3.8", "go 1.15\n", "1.15"),
+    ],
+)
+def test_where_the_gateway_is_required_go_must_not_read_its_whole_graph(version: str, line: str, sent: str) -> None:
+    go_mod, _unused = prepared(source(OLD_TYK.replace("go 1.15\n", line)), version)
+    assert go_mod.go == sent
+
+
 def test_the_user_s_folder_is_not_touched(tmp_path: Path) -> None:
     for name, content in source(OLD_TYK).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
