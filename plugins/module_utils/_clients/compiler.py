@@ -17,6 +17,7 @@ import os
 import posixpath
 import shutil
 import tarfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -502,16 +503,15 @@ class Compiler:
                 )
             )
 
-    @staticmethod
     def _examined(
-        engine: Engine, build: Build, image: Image, container: str, path: str
+        self, engine: Engine, build: Build, image: Image, container: str, path: str
     ) -> Tuple[Dict[str, Any], List[Finding]]:
         """What is remembered of a result, and what is worth a warning. Raises DomainError for an unusable one."""
         binary, wrong = check_plugin(path, build.goarch, build.build_id)
         remedy = "Check that the image is the plugin compiler of this version and machine."
-        toolchain = ""
+        toolchain = gateway = ""
         if binary is not None and not wrong:
-            toolchain = _toolchain(engine, image, container)
+            toolchain, gateway = self._inside(engine, image, container)
             wrong = _other_toolchain(binary.go_version, toolchain)
             if wrong:
                 remedy = "Leave GOTOOLCHAIN as it is; a gateway loads only what its own toolchain built."
@@ -530,7 +530,24 @@ class Compiler:
             "plugin_path": binary.path,
             "go_version": binary.go_version or toolchain,  # up to Go 1.19, plugins do not say it
         }
-        return meta, _module_warnings(engine, build, image, container, path)
+        return meta, _module_warnings(build, gateway, path)
+
+    def _inside(self, engine: Engine, image: Image, container: str) -> Tuple[str, str]:
+        """The toolchain of a compiler image and its gateway's go.mod, read once: an image never changes."""
+        kept = os.path.join(self.options.dest, f".image-{image.id.split(':')[-1][:32]}.json")
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with open(kept, encoding="utf-8") as source:
+                known = json.load(source)
+            return str(known["toolchain"]), str(known["go_mod"])
+        folder = image_environment(image.config).get("TYK_GW_PATH") or "/go/src/github.com/TykTechnologies/tyk"
+        content = engine.read_file(container, posixpath.join(folder, "go.mod")) or b""
+        found = {"toolchain": _toolchain(engine, image, container), "go_mod": content.decode("utf-8", "replace")}
+        part = f"{kept}.{os.getpid()}.{threading.get_ident()}"
+        with contextlib.suppress(OSError):
+            with open(part, "w", encoding="utf-8") as target:
+                json.dump(found, target)
+            os.replace(part, kept)
+        return found["toolchain"], found["go_mod"]
 
     def _keep(self, part: str, work: _Work, meta: Mapping[str, Any]) -> None:
         """Let a finished result appear under its name."""
@@ -697,20 +714,15 @@ def _other_toolchain(built_with: str, toolchain: str) -> str:
     return f"The result was built with {used}, but the image brings {toolchain}."
 
 
-def _module_warnings(engine: Engine, build: Build, image: Image, container: str, path: str) -> List[Finding]:
-    """Modules in the plugin whose version is another than the gateway requires; the load test decides whether it matters."""
-    if not compiler_contract(build.version).workspace:
+def _module_warnings(build: Build, gateway: str, path: str) -> List[Finding]:
+    """Modules in the plugin in other versions than its gateway's go.mod says; the load test decides whether it matters."""
+    if not compiler_contract(build.version).workspace or not gateway:
         return []
     try:
         modules = inspect(path).program.info.modules
     except (NotElf, OSError):
         return []
-    folder = image_environment(image.config).get("TYK_GW_PATH") or "/go/src/github.com/TykTechnologies/tyk"
-    content = engine.read_file(container, posixpath.join(folder, "go.mod"))
-    if not modules or content is None:
-        return []
-    gateway = GoMod(content.decode("utf-8", "replace"))
-    return differing_modules(build, modules, gateway)
+    return differing_modules(build, modules, GoMod(gateway))
 
 
 def differing_modules(build: Build, modules: Sequence[Module], gateway: GoMod) -> List[Finding]:
