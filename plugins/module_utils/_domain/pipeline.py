@@ -13,7 +13,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_image
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 
-BUILD_KEYS = ("plugin", "source", "version", "image", "goos", "goarch", "build_id", "file")
+BUILD_KEYS = ("plugin", "source", "version", "image", "goos", "goarch", "build_id", "file", "strip")
 
 
 def artifacts(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, str]]:

@@ -340,6 +340,7 @@ class _Parts:
             source=given.path if given is not None else self.sources[stem],
             source_digest=given.sha256 if given is not None else self.used.sources[stem],
             bundle=bundle,
+            strip=given is None and self.used.sources[stem].endswith("+strip"),
         )
 
     def links(self, builds: Sequence[Build]) -> Dict[str, Dict[str, str]]:
@@ -415,6 +416,8 @@ def _digests(state: State, wanted: Wanted) -> Dict[str, str]:
     found = {source.plugin: source.digest for source in state.sources if source.digest and source.plugin in listed}
     for plugin in wanted.plugins:
         built = {f"{one.version}/{one.goarch}": one.sha256 for one in state.artifacts if one.plugin == plugin.name}
+        if plugin.strip and plugin.name in found:
+            found[plugin.name] += "+strip"
         if plugin.artifacts and built:
             found[plugin.name] = bundle_format.artifacts_digest(built)
     return found

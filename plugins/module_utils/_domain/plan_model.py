@@ -33,13 +33,15 @@ class Plugin:
     """One entry of tyk_plugins: its name is the stem of the .so in the manifest.
 
     It is given by exactly one of: source, the folder of its Go source; artifacts, files that were built elsewhere, by
-    version and architecture; bundle, the name of a bundle in the store that holds it.
+    version and architecture; bundle, the name of a bundle in the store that holds it. strip: whether what only
+    debuggers need is taken out of builds from source.
     """
 
     name: str
     source: str = ""
     artifacts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bundle: str = ""
+    strip: bool = False
 
     @property
     def given_by(self) -> str:
@@ -137,6 +139,7 @@ class Build(Part):
     source: str
     source_digest: str
     bundle: str
+    strip: bool = False
 
 
 @dataclass(frozen=True)
@@ -353,7 +356,7 @@ def _plugin(name: str, entry: Mapping[str, Any]) -> Plugin:
             )
         )
     if given == ["source"]:
-        return Plugin(name, source=str(entry["source"]))
+        return Plugin(name, source=str(entry["source"]), strip=entry.get("strip") in (True, "true", "True"))
     if given == ["bundle"]:
         bundle = entry["bundle"]
         named = str(bundle.get("name") or "") if isinstance(bundle, Mapping) else str(bundle)

@@ -22,6 +22,7 @@ def build(plugin, version, build_id, bundle):
         "source": f"/src/{plugin}",
         "source_digest": "d",
         "bundle": bundle,
+        "strip": False,
     }
 
 

@@ -455,6 +455,15 @@ def test_a_volume_is_no_matter_where_one_bundle_serves_both() -> None:
     assert errors(make(state)) == []
 
 
+def test_stripped_builds_are_other_builds() -> None:
+    stripped = [dict(plugin, strip=True) for plugin in wishes()["plugins"]]
+    plain, small = make(world()), make(world(), plugins=stripped)
+    assert {build.strip for build in plain.builds} == {False} and {build.strip for build in small.builds} == {True}
+    assert not {each.name for each in plain.new_bundles} & {each.name for each in small.new_bundles}
+    assert all(build["strip"] for build in pipeline.builds(small.to_dict()))
+    assert planning.build(settle(world(), plugins=stripped), Wanted.from_dict(wishes(plugins=stripped))).empty
+
+
 # -- plugins that were built or published elsewhere
 
 
