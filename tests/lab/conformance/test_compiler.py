@@ -123,7 +123,7 @@ def test_what_an_id_does(compiler: Compiler, version: Version, output: str) -> N
 def test_where_a_go_mod_is_needed(compiler: Compiler, version: Version, output: str) -> None:
     run = compiler({"main.go": GOOD}, "hook.so", "tq2")
     if version.since("5.1.0") and not version.since("5.2.4"):
-        assert run.code == 1 and "go.mod" in run.text
+        assert run.code == 1 and "go.work" in run.text
     else:
         assert run.code == 0, run.text
         assert has_path(run.files[output], version, "tq2", "tyk.internal/tyk_plugintq2")
