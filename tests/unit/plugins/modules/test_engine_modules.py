@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 from typing import Any, Callable, Dict
 
 import pytest
@@ -18,7 +19,8 @@ MODULES: Dict[str, Dict[str, Any]] = {
     "container_upgrade": {"name": "gw", "image": "tyk:v1"},
     "gateway_bundle_info": {"container": "gw", "bundles": []},
     "bundle_fetch_check": {"container": "gw", "url": "http://user:hidden-word@store/a.zip"},
-    "plugin_build_info": {},
+    "plugin_build_info": {"compilers": [{"version": "5.8.9", "image": "compiler:v5.8.9"}]},
+    "bundle_place": {"container": "gw", "url": "http://user:hidden-word@store/a.zip", "bundle": "a.zip"},
     "plugin_compile": {"builds": [], "dest": "/nonexistent"},
     "plugin_verify": {"checks": []},
 }
@@ -82,3 +84,13 @@ def test_settings_of_container_upgrade(
 
     monkeypatch.setattr(_engine_module, "Engine", lambda *_unused: NoEngine())
     assert words in run("container_upgrade", **{**MODULES["container_upgrade"], **arguments})["msg"]
+
+
+def test_plugins_built_elsewhere_are_looked_at_without_an_engine(run: Any, tmp_path: Path) -> None:
+    foreign = tmp_path / "a.so"
+    foreign.write_bytes(b"no library")
+    artifacts = [{"name": "A", "version": "5.8.9", "path": path} for path in (str(foreign), "/nonexistent.so")]
+    result = run("plugin_build_info", docker_host="tcp://127.0.0.1:1", artifacts=artifacts)
+    assert result["changed"] is False and result["artifacts"] == [] and not result.get("failed")
+    assert [one["code"] for one in result["findings"]] == ["plugin-unreadable", "plugin-unreadable"]
+    assert str(foreign) in result["findings"][0]["message"] and "cannot be read" in result["findings"][1]["message"]
