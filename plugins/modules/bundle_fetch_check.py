@@ -159,22 +159,25 @@ findings:
   elements: dict
 """
 
-import os
 import posixpath
 import socket
-import ssl
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import running_container
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import process_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Fetch, fetch_as
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
+    Fetch,
+    fetch_as,
+    path_of,
+    tls_context,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     Finding,
     Severity,
@@ -235,23 +238,6 @@ def judge(fetch: Fetch, place: str, url: str, limit: float, sha256: str) -> List
     return []
 
 
-def process_of(engine: Engine, name: str) -> int:
-    """A process of the container on this very host."""
-    data = running_container(engine, name)
-    pid = int(data["State"].get("Pid") or 0)
-    if not engine.local or not os.path.exists(f"/proc/{pid}/ns/net"):
-        raise EngineError(
-            error(
-                "driver-unsupported",
-                name,
-                f"The container {name} does not run on the host that runs this module (engine {engine.address}), so "
-                f"its network cannot be entered.",
-                "Run the module on the engine's own host, as root.",
-            )
-        )
-    return pid
-
-
 def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params = module.params
     name, url, limit = params["container"], params["url"], params["limit"]
@@ -275,16 +261,6 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
         "means": f"network namespace of the container {name}",
         "findings": to_dicts(judge(fetch, name, mask_url(url), limit, params["sha256"] or "")),
     }
-
-
-def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
-    if not url.startswith("https:"):
-        return None
-    context = ssl.create_default_context()
-    if not validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
@@ -333,10 +309,6 @@ def beside_of(url: str, other: str) -> str:
         return other
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=posixpath.join(posixpath.dirname(parts.path), other)))
-
-
-def path_of(body: IO[bytes]) -> str:
-    return f"/proc/self/fd/{body.fileno()}"
 
 
 def loader_from(given: Dict[str, Any]) -> Loader:

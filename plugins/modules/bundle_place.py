@@ -137,7 +137,6 @@ findings:
 
 import os
 import socket
-import ssl
 import tempfile
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional
@@ -159,23 +158,13 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import (
     ContainerFiles,
     HostFiles,
-    running_container,
+    process_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import fetch_as
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import fetch_as, path_of, tls_context
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
-
-
-def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
-    if not url.startswith("https:"):
-        return None
-    context = ssl.create_default_context()
-    if not validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 @contextmanager
@@ -194,7 +183,7 @@ def downloaded(params: Dict[str, Any], pid: Optional[int], place: str) -> Iterat
                     "Check the address as the gateway sees it (bundle_base_url), and run this as root.",
                 )
             )
-        yield Content.of(f"/proc/self/fd/{body.fileno()}", url)
+        yield Content.of(path_of(body), url)
 
 
 def staged(params: Dict[str, Any], pid: Optional[int], place: str, check_mode: bool) -> Dict[str, Any]:
@@ -212,18 +201,7 @@ def staged(params: Dict[str, Any], pid: Optional[int], place: str, check_mode: b
 def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params, name = module.params, module.params["container"]
     module.no_log_values.update(url_secrets(params["url"]))
-    data = running_container(engine, name)
-    pid = int(data["State"].get("Pid") or 0)
-    if not engine.local or not os.path.exists(f"/proc/{pid}/ns/net"):
-        raise DomainError(
-            error(
-                "driver-unsupported",
-                name,
-                f"The container {name} does not run on the host that runs this module (engine {engine.address}), so its "
-                "network cannot be entered.",
-                "Run the module on the engine's own host, as root.",
-            )
-        )
+    pid = process_of(engine, name)
     if params["state"] == "staged":
         return staged(params, pid, name, module.check_mode)
     folder, files = folder_of(params["middleware_path"], params["bundle"]), ContainerFiles(engine, name)

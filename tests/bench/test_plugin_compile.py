@@ -31,8 +31,12 @@ ROUNDS = 3
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
-    docker = pytest.importorskip("docker")
-    client = docker.from_env(timeout=900)
+    sys.path.insert(0, str(LAB))
+    try:
+        from engine import DockerEngine
+    finally:
+        sys.path.remove(str(LAB))
+    client = DockerEngine.ensure()
     yield client
     client.close()
 

@@ -439,11 +439,3 @@ def shared_mounts(container: Mapping[str, Any], others: Sequence[Mapping[str, An
         if source and names:
             shared.append({"destination": destination, "source": source, "with": names})
     return shared
-
-
-def mount_at(container: Mapping[str, Any], path: str) -> str:
-    """The destination of the mount a path lies in, or an empty string."""
-    candidates = [
-        place for place in mount_sources(container) if path == place or path.startswith(place.rstrip("/") + "/")
-    ]
-    return max(candidates, key=len) if candidates else ""

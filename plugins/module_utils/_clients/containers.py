@@ -24,7 +24,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     Step,
     failed_name,
     kept_name,
-    mount_at,
+    mount_sources,
     next_name,
     policy_dict,
     policy_text,
@@ -40,6 +40,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     tar_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
 
 LOG_LINES_SHOWN = 20
 PREDICTED = "(not known before it happens)"
@@ -298,7 +299,7 @@ class Replacement:
     def _refuse_shared(self, container: Mapping[str, Any], containers: List[Dict[str, Any]]) -> None:
         shared = {one["destination"]: one for one in shared_mounts(container, containers)}
         for file in self.settings.files:
-            found = shared.get(mount_at(container, file.dest))
+            found = shared.get(mount_of(mount_sources(container), file.dest))
             others = [name for name in (found or {}).get("with", []) if not self._ours(name)]
             if found and others:
                 raise EngineError(

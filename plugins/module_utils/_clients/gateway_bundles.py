@@ -280,3 +280,19 @@ def running_container(engine: Engine, name: str) -> Dict[str, Any]:
             )
         )
     return data
+
+
+def process_of(engine: Engine, name: str) -> int:
+    """A process of a running container, seen from this very host. Raises EngineError with a sentence."""
+    pid = int(running_container(engine, name)["State"].get("Pid") or 0)
+    if not engine.local or not os.path.exists(f"/proc/{pid}/ns/net"):
+        raise EngineError(
+            error(
+                "driver-unsupported",
+                name,
+                f"The container {name} does not run on the host that runs this module (engine {engine.address}), so "
+                f"its network cannot be entered.",
+                "Run the module on the engine's own host, as root.",
+            )
+        )
+    return pid

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import time
-from typing import IO, Callable, Mapping, Optional, Tuple
+from typing import IO, Mapping, Optional, Tuple
 from urllib.parse import quote
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import (
-    BundleStore,
     Receiver,
     Stored,
     Writable,
@@ -25,30 +23,25 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import (
     looks_like_html,
     where,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.web_store import WebStore, web_page
 
 GONE = (404, 410)
-#: Answers that say "not now"; a store behind a load balancer gives them while it restarts.
-TRANSIENT = (408, 425, 429, 502, 503, 504)
 #: What Go leaves as it is in the path of an address, so that the gateway asks for the same.
 _UNESCAPED = "/$&+,:;=@~!*'()"
 _CREDENTIALS = "Correct the user, password, headers or client certificate of the bundle store."
-_LONGEST_PAUSE = 5.0
 
 
-class HttpStore(BundleStore):
+class HttpStore(WebStore):
     """A server that takes PUT and answers GET.
 
     The address of a bundle is the base address with the name joined to its path and its query kept, as gateways do it.
-    retries is how often a request is repeated that got no answer, or one that says "not now".
     """
 
     def __init__(
         self, http: HttpClient, url: str, headers: Optional[Mapping[str, str]] = None, retries: int = 0
     ) -> None:
-        self._http = http
+        super().__init__(http, headers, retries)
         self._base = url
-        self._headers = dict(headers or {})
-        self._retries = retries
         self.name = mask_url(url)
 
     def url(self, name: str) -> str:
@@ -62,18 +55,13 @@ class HttpStore(BundleStore):
     def fetch(self, name: str, sink: Optional[IO[bytes]] = None, max_size: Optional[int] = None) -> Optional[Stored]:
         url = self.url(name)
         receiver = Receiver(name, self.name, sink, max_size)
-
-        def once() -> Answer:
-            receiver.restart()
-            return self._http.download(url, receiver.take, headers=self._headers)
-
-        answer = self._repeated("GET", url, once)
+        answer = self._download(url, receiver)
         if answer.status in GONE:
             return None
         if answer.status != 200:
             raise self._refused("read", "GET", url, answer)
         if looks_like_html(answer.headers.get("Content-Type", ""), answer.content):
-            raise self._web_page("GET", url)
+            raise web_page(self.name, "GET", url)
         return receiver.stored(answer.seconds)
 
     def look(self) -> Writable:
@@ -114,7 +102,7 @@ class HttpStore(BundleStore):
         if answer.status not in (200, 201, 202, 204):
             raise self._refused("write", "PUT", url, answer)
         if answer.is_html and answer.status == 200:
-            raise self._web_page("PUT", url)
+            raise web_page(self.name, "PUT", url)
         return True
 
     def _delete(self, name: str) -> bool:
@@ -124,32 +112,6 @@ class HttpStore(BundleStore):
             return False
         return removed.status in (200, 202, 204) or removed.status in GONE
 
-    def _repeated(self, method: str, url: str, once: Callable[[], Answer]) -> Answer:
-        for attempt in range(self._retries + 1):
-            last = attempt == self._retries
-            try:
-                answer = once()
-            except Unreachable as problem:
-                if last:
-                    raise self._unreachable(method, url, problem) from problem
-            else:
-                if last or answer.status not in TRANSIENT:
-                    return answer
-            time.sleep(min(0.5 * 2**attempt, _LONGEST_PAUSE))
-        raise AssertionError("the last attempt returns or raises")
-
-    def _unreachable(self, method: str, url: str, problem: Unreachable) -> ClientError:
-        tried = f" in {self._retries + 1} tries" if self._retries else ""
-        return ClientError(
-            "store-unreachable",
-            self.name,
-            f"The bundle store {self.name} did not answer {where(method, url)}{tried}: {problem}.",
-            "Check its address, and that it can be reached from where this task runs.",
-        )
-
-    def _web_page(self, method: str, url: str) -> ClientError:
-        return web_page(self.name, method, url)
-
     def _refused(self, purpose: str, method: str, url: str, answer: Answer) -> ClientError:
         code, what, remedy = _refusal(purpose, answer.status)
         return ClientError(
@@ -158,17 +120,6 @@ class HttpStore(BundleStore):
             f"The bundle store {self.name} {what}: {where(method, url)} answered {answer.status} with {answer.gist()}.",
             remedy,
         )
-
-
-def web_page(store: str, method: str, url: str) -> ClientError:
-    """What to say of a store that answers like the login page of something in front of it."""
-    return ClientError(
-        "store-unreachable",
-        store,
-        f"The bundle store {store} answered {where(method, url)} with an HTML page, as a login page does, and not with "
-        "a bundle.",
-        "Give the address of the store itself, with the credentials it wants, and not that of a web interface.",
-    )
 
 
 def _refusal(purpose: str, status: int) -> Tuple[str, str, str]:

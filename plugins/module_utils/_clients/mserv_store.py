@@ -15,7 +15,7 @@ import os
 import re
 import time
 import uuid
-from typing import IO, Any, Callable, Dict, List, Mapping, Optional
+from typing import IO, Any, Dict, List, Mapping, Optional
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import (
@@ -25,7 +25,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archiv
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import (
     PROBE_CONTENT,
-    BundleStore,
     Published,
     Receiver,
     Stored,
@@ -41,7 +40,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import (
     looks_like_html,
     where,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http_store import TRANSIENT, web_page
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.web_store import WebStore, web_page
 
 #: An upload makes mserv start its process anew; it answers again within seconds.
 SETTLE_SECONDS = 60.0
@@ -54,10 +53,11 @@ _ONE_FILE = "only one plugin file"
 _CREDENTIALS = "Correct api_key; the API needs an API key of a user who may manage plugins."
 
 
-class MservStore(BundleStore):
+class MservStore(WebStore):
     """An mserv. url is its base address, such as https://host/mserv; a query in it is sent with every request."""
 
     assigns_names = True
+    unreachable_remedy = "Check its address and its log. It cannot hand out what was uploaded with store_only."
 
     def __init__(
         self,
@@ -70,9 +70,7 @@ class MservStore(BundleStore):
     ) -> None:
         parts = urlsplit(url)
         self._base = urlunsplit((parts.scheme, parts.netloc, _API.sub("", parts.path), parts.query, ""))
-        self._http = http
-        self._headers = {**(headers or {}), **({"X-Api-Key": api_key} if api_key else {})}
-        self._retries = retries
+        super().__init__(http, {**(headers or {}), **({"X-Api-Key": api_key} if api_key else {})}, retries)
         self._settle = settle
         self.name = mask_url(self._base)
 
@@ -82,12 +80,7 @@ class MservStore(BundleStore):
     def fetch(self, name: str, sink: Optional[IO[bytes]] = None, max_size: Optional[int] = None) -> Optional[Stored]:
         url = self._bundle_url(name)
         receiver = Receiver(name, self.name, sink, max_size)
-
-        def once() -> Answer:
-            receiver.restart()
-            return self._http.download(url, receiver.take, headers=self._headers)
-
-        answer = self._repeated("GET", url, once)
+        answer = self._download(url, receiver)
         content_type = answer.headers.get("Content-Type", "")
         if answer.status == 200 and not content_type.startswith("application/json"):
             if looks_like_html(content_type, answer.content):
@@ -189,34 +182,12 @@ class MservStore(BundleStore):
         except Unreachable as problem:
             raise self._unreachable("POST", url, problem) from problem
 
-    def _repeated(self, method: str, url: str, once: Callable[[], Answer]) -> Answer:
-        for attempt in range(self._retries + 1):
-            last = attempt == self._retries
-            try:
-                answer = once()
-            except Unreachable as problem:
-                if last:
-                    raise self._unreachable(method, url, problem) from problem
-            else:
-                if last or answer.status not in TRANSIENT:
-                    return answer
-            time.sleep(_PAUSE * 2**attempt)
-        raise AssertionError("the last attempt returns or raises")
-
     def _url(self, *segments: str) -> str:
         return join_url(self._base, *segments)
 
     def _bundle_url(self, name: str) -> str:
         check_readable_name(name)
         return self._url("api", "mw", "bundle", quote(name, safe=""))
-
-    def _unreachable(self, method: str, url: str, problem: Unreachable) -> ClientError:
-        return ClientError(
-            "store-unreachable",
-            self.name,
-            f"The bundle store {self.name} did not answer {where(method, url)}: {problem}.",
-            "Check its address and its log. It cannot hand out what was uploaded with store_only.",
-        )
 
     def _refused(self, what: str, method: str, url: str, answer: Answer) -> ClientError:
         if answer.is_html and answer.status == 200:

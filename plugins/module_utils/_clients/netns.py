@@ -187,6 +187,22 @@ def read_resolver(pid: int) -> Resolver:
     return Resolver.parse(texts[0], texts[1])
 
 
+def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
+    """How the server of an address is checked; None for an address without TLS."""
+    if not url.startswith("https:"):
+        return None
+    context = ssl.create_default_context()
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def path_of(body: IO[bytes]) -> str:
+    """A path by which this process can open a file without a name once more."""
+    return f"/proc/self/fd/{body.fileno()}"
+
+
 def fetch_as(
     pid: Optional[int],
     url: str,

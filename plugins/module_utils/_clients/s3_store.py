@@ -22,7 +22,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store 
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import join_url, looks_like_html
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http_store import web_page
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.web_store import web_page
 
 try:
     import boto3

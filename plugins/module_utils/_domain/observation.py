@@ -13,6 +13,8 @@ from __future__ import annotations
 import posixpath
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
+
 
 def gateway(
     host: str,
@@ -42,15 +44,16 @@ def gateway(
         "image_id": str(container.get("image_id") or ""),
         "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
         "package": str(found.get("name") or "") if packaged else "",
-        "bundle_volume": _mounted(container.get("mounts") or {}, package_settings(settings, "gateway")["middleware_path"]),
+        "bundle_volume": _mounted(
+            container.get("mounts") or {}, package_settings(settings, "gateway")["middleware_path"]
+        ),
     }
 
 
 def _mounted(mounts: Mapping[str, Any], middleware_path: str) -> str:
     """What the folder of the bundles lies in, if that is a mount: the mount's source."""
     folder = posixpath.join(middleware_path, "bundles")
-    above = [place for place in mounts if folder == place or folder.startswith(place.rstrip("/") + "/")]
-    return str(mounts[max(above, key=len)]) if above else ""
+    return str(mounts.get(mount_of(mounts, folder)) or "")
 
 
 def pump(host: str, settings: Mapping[str, Any], found: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -123,7 +126,13 @@ _PACKAGE_VARIABLES = {
 
 def package_settings(settings: Mapping[str, Any], component: str) -> Dict[str, Any]:
     """The package of a host's gateway or pump, from its inventory variables."""
-    found: Dict[str, Any] = {"file": "", "checksum": "", "return_file": "", "release_hold": False, **PACKAGED[component]}
+    found: Dict[str, Any] = {
+        "file": "",
+        "checksum": "",
+        "return_file": "",
+        "release_hold": False,
+        **PACKAGED[component],
+    }
     for key, variable in _PACKAGE_VARIABLES.items():
         value = settings.get(f"{component}_{variable}")
         if value not in (None, ""):

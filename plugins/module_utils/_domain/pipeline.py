@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_image
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import bundle_name, by_architecture
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 
 BUILD_KEYS = ("plugin", "source", "version", "image", "goos", "goarch", "build_id", "file", "strip")
@@ -22,16 +23,15 @@ def artifacts(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str,
     for plugin in plugins:
         entries = plugin.get("artifacts")
         for version, files in entries.items() if isinstance(entries, Mapping) else ():
-            for goarch, path in (files if isinstance(files, Mapping) else {"amd64": files}).items():
-                full = posixpath.join(base, str(path))
-                found.append({"name": str(plugin["name"]), "version": str(version), "goarch": str(goarch), "path": full})
+            for goarch, path in by_architecture(files).items():
+                full = posixpath.join(base, path)
+                found.append({"name": str(plugin["name"]), "version": str(version), "goarch": goarch, "path": full})
     return found
 
 
 def given_bundles(plugins: Iterable[Mapping[str, Any]]) -> List[str]:
     """The names of the bundles that plugins are given by, sorted."""
-    given = [plugin.get("bundle") for plugin in plugins]
-    names = {str(one.get("name") or "") if isinstance(one, Mapping) else str(one) for one in given if one}
+    names = {bundle_name(plugin["bundle"]) for plugin in plugins if plugin.get("bundle")}
     return sorted(name for name in names if name)
 
 
@@ -83,7 +83,9 @@ def at_hand(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
     ]
 
 
-def load_checks(plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]) -> List[Dict[str, Any]]:
+def load_checks(
+    plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]
+) -> List[Dict[str, Any]]:
     """What plugin_verify takes: per gateway version, all the builds that such a gateway will hold at once.
 
     compiled: the builds as plugin_compile returned them (version, file, path); images: gateway image by version. A
@@ -122,9 +124,7 @@ def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> 
     }
 
 
-def published_checks(
-    plan: Mapping[str, Any], host: str, fetched: Iterable[Mapping[str, Any]]
-) -> List[Dict[str, Any]]:
+def published_checks(plan: Mapping[str, Any], host: str, fetched: Iterable[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """What plugin_verify takes for bundles that lie unpacked on a gateway's host: per image of that gateway, all files
     that it would open.
 
@@ -150,7 +150,9 @@ def published_checks(
     ]
 
 
-def bundle_files(bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
+def bundle_files(
+    bundle: Mapping[str, Any], plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]]
+) -> List[Dict[str, str]]:
     """What bundle_build takes as files: each build of this bundle under the name the plan gave it."""
     bundles = {_identity(build): str(build["bundle"]) for build in plan.get("builds") or []}
     return [
@@ -225,4 +227,6 @@ def bundles_in_service(plan: Mapping[str, Any], apis: Iterable[Mapping[str, Any]
     """
     moved = {str(move["id"]): str(move["to_bundle"]) for move in plan.get("apis") or []}
     named = {moved.get(str(api["id"]), str(api.get("bundle") or "")) for api in apis if api.get("active", True)}
-    return [str(bundle["name"]) for bundle in plan.get("bundles") or [] if bundle.get("symbols") and bundle["name"] in named]
+    return [
+        str(bundle["name"]) for bundle in plan.get("bundles") or [] if bundle.get("symbols") and bundle["name"] in named
+    ]

@@ -131,9 +131,7 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
     return work
 
 
-def _decide(
-    in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
-) -> None:
+def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet, work: PluginWork) -> None:
     """Keep what serves, move what has a sibling that serves, build the rest.
 
     An API that a run left behind has such a sibling. Without one, and with no gateway changing its version, a bundle
@@ -167,9 +165,7 @@ def _decide(
     work.bundles.extend(new.values())
 
 
-def _handed_over(
-    used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
-) -> Optional[str]:
+def _handed_over(used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork) -> Optional[str]:
     """The published bundle that takes over; empty with findings when it will not do, None when none is given."""
     plugins = [wanted.plugin(stem) for stem in bundle_format.plugin_stems(used.manifest)]
     names = sorted({plugin.bundle for plugin in plugins if plugin is not None and plugin.bundle})
@@ -214,6 +210,7 @@ def _as_given(state: State, name: str, used: _InUse, fleet: Fleet) -> Bundle:
     """A bundle that was published by other means, as a part of the plan."""
     bundle = next(one for one in state.bundles if one.name == name)
     manifest = bundle.manifest or {}
+    digests = {str(one.get("name")): str(one.get("sha256")) for one in bundle.files}
     opened: Dict[str, List[str]] = {}
     for version in fleet.versions:
         for goos, goarch in fleet.platforms:
@@ -227,15 +224,14 @@ def _as_given(state: State, name: str, used: _InUse, fleet: Fleet) -> Bundle:
         keep=False,
         given=True,
         symbols={file: sorted(set(names)) for file, names in sorted(opened.items())},
-        links=_same_files(bundle, used.state, sorted(opened)),
+        links=_same_files(used.state, {file: digests[file] for file in sorted(opened)}),
     )
 
 
-def _same_files(bundle: BundleState, used: BundleState, names: Sequence[str]) -> Dict[str, Dict[str, str]]:
-    """Files of a bundle that are the very files of the one in use, which running gateways have open."""
+def _same_files(used: BundleState, digests: Mapping[str, str]) -> Dict[str, Dict[str, str]]:
+    """Files, by name with their digest, that are the very files of the bundle in use, which running gateways have open."""
     held = {str(one.get("sha256")): str(one.get("name")) for one in used.files if one.get("sha256")}
-    digests = {str(one.get("name")): str(one.get("sha256")) for one in bundle.files}
-    return {name: {"bundle": used.name, "file": held[digests[name]]} for name in names if digests[name] in held}
+    return {name: {"bundle": used.name, "file": held[digest]} for name, digest in digests.items() if digest in held}
 
 
 def _look_at(
@@ -343,15 +339,6 @@ class _Parts:
             strip=given is None and self.used.sources[stem].endswith("+strip"),
         )
 
-    def links(self, builds: Sequence[Build]) -> Dict[str, Dict[str, str]]:
-        """The given builds that are the very files of the bundle in use, which running gateways have open."""
-        held = {str(one.get("sha256")): str(one.get("name")) for one in self.used.state.files if one.get("sha256")}
-        return {
-            build.file: {"bundle": self.used.name, "file": held[build.source_digest]}
-            for build in builds
-            if not build.image and build.source_digest in held
-        }
-
     def bundle(self, name: str, pairs: Sequence[Tuple[str, Target, str]]) -> Tuple[Bundle, List[Build]]:
         """The bundle of this name with a build of each plugin for each target, under these file names."""
         builds = [self.build(name, stem, target, file) for stem, target, file in pairs]
@@ -368,7 +355,7 @@ class _Parts:
             files=tuple(listed),
             symbols={build.file: bundle_format.symbols(self.used.manifest, build.plugin) for build in builds},
             versions=tuple(sorted({build.version for build in builds}, key=Version.parse)),
-            links=self.links(builds),
+            links=_same_files(self.used.state, {one.file: one.source_digest for one in builds if not one.image}),
         )
         return bundle, builds
 

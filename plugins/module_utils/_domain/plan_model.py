@@ -358,8 +358,7 @@ def _plugin(name: str, entry: Mapping[str, Any]) -> Plugin:
     if given == ["source"]:
         return Plugin(name, source=str(entry["source"]), strip=entry.get("strip") in (True, "true", "True"))
     if given == ["bundle"]:
-        bundle = entry["bundle"]
-        named = str(bundle.get("name") or "") if isinstance(bundle, Mapping) else str(bundle)
+        named = bundle_name(entry["bundle"])
         if not named.endswith(".zip"):
             raise DomainError(
                 _setting(
@@ -372,8 +371,19 @@ def _plugin(name: str, entry: Mapping[str, Any]) -> Plugin:
     return Plugin(name, artifacts=_artifacts(name, entry["artifacts"]))
 
 
+def bundle_name(bundle: Any) -> str:
+    """The name of the bundle that a plugin of tyk_plugins is given by: a mapping with name, or the name itself."""
+    return str(bundle.get("name") or "") if isinstance(bundle, Mapping) else str(bundle)
+
+
+def by_architecture(files: Any) -> Dict[str, str]:
+    """The files of one version in artifacts of tyk_plugins, by architecture; a plain path is for amd64."""
+    entries = files if isinstance(files, Mapping) else {"amd64": files}
+    return {str(goarch): str(path) for goarch, path in entries.items()}
+
+
 def _artifacts(name: str, entries: Any) -> Dict[str, Dict[str, str]]:
-    """By version and architecture; a plain path is for amd64."""
+    """By version and architecture."""
     found: Dict[str, Dict[str, str]] = {}
     for version, files in entries.items() if isinstance(entries, Mapping) else ():
         if not isinstance(version, str):
@@ -385,8 +395,7 @@ def _artifacts(name: str, entries: Any) -> Dict[str, Dict[str, str]]:
                 )
             )
         wanted = parse_wanted(version, "tyk_plugins")
-        by_arch = files if isinstance(files, Mapping) else {"amd64": files}
-        found[str(wanted)] = {str(goarch): str(path) for goarch, path in by_arch.items()}
+        found[str(wanted)] = by_architecture(files)
     if not found:
         raise DomainError(
             _setting(

@@ -216,9 +216,9 @@ def test_info_from_a_folder(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_away_for_a_moment(bundle: Path, monkeypatch: Any) -> None:
-    from ansible_collections.tyk.upgrade.plugins.module_utils._clients import http_store
+    from ansible_collections.tyk.upgrade.plugins.module_utils._clients import web_store
 
-    monkeypatch.setattr(http_store.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(web_store.time, "sleep", lambda seconds: None)
     with StoreServer() as server:
         original, seen = server.answer, []
 
@@ -471,7 +471,9 @@ def test_a_server_that_knows_no_conditions(s3: Any, bucket: str, bundle: Path) -
                 body = b"<Error><Code>NotImplemented</Code><Message>no such header here</Message></Error>"
                 return 501, {"Content-Type": "application/xml"}, body
         headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
-        answer = requests.request(request.method, s3.url + request.target, headers=headers, data=request.body, timeout=5)
+        answer = requests.request(
+            request.method, s3.url + request.target, headers=headers, data=request.body, timeout=5
+        )
         return answer.status_code, {"Content-Type": answer.headers.get("Content-Type", "")}, answer.content
 
     with FixedServer(pass_on) as server:

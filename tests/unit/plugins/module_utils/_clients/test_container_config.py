@@ -20,7 +20,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     bind_target,
     failed_name,
     kept_name,
-    mount_at,
+    mount_sources,
     next_name,
     policy_dict,
     policy_text,
@@ -31,6 +31,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     user_config,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
 
 ID = "0123456789abcdef" * 4
 IMAGE: Dict[str, Any] = {
@@ -366,7 +367,7 @@ def test_the_mount_a_path_lies_in(path: str, place: str) -> None:
         {"Type": "volume", "Name": "v", "Destination": "/mw"},
         {"Type": "bind", "Source": "/s", "Destination": "/mw/deep"},
     ]
-    assert mount_at({"Mounts": mounts}, path) == place
+    assert mount_of(mount_sources({"Mounts": mounts}), path) == place
 
 
 def test_shared_mounts_and_ports() -> None:

@@ -495,7 +495,10 @@ def test_killed_at_any_moment(compile_it: Any, bench: Any, source: Path, image: 
     takes = time.monotonic() - begun
     ended = []
     for step in range(10):
+        begun = time.monotonic()
         ended.append(in_a_process(arguments(source, image, tmp_path), kill_after=takes * (0.25 + step * 0.09)))
+        if ended[-1] == 0:  # the machine has more time for it than it had before
+            takes = min(takes, time.monotonic() - begun)
         for result in whole(tmp_path / "out"):
             shutil.rmtree(result.parent)  # killed after the rename
     assert ended.count(-signal.SIGKILL) >= 4, (takes, ended)
