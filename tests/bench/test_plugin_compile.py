@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """plugin_compile beside the bare compiler run, two versions at a time, and with nothing to do.
 
-TYK_COMPILERS names images to measure, as "5.3.0=image 5.8.9=image"; without it, they are the lab's own.
+TYK_COMPILERS names images to measure, as "5.3.0=image 5.8.9=image"; without it, they are the lab's own. A gateway of
+the lab has few packages, so a plugin for it is made as large as real ones are by what it uses of Go's own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,29 @@ LAB = Path(__file__).resolve().parents[1] / "lab"
 VERSIONS = ("5.3.0", "5.8.9")
 CACHED = 1.0
 WARM = 1.1
-ROUNDS = 3
+ROUNDS = 5
+#: What makes a plugin for a gateway of the lab about as large as one for a real gateway (30 MB).
+BULK = """package main
+
+import (
+	_ "database/sql"
+	_ "debug/dwarf"
+	_ "encoding/gob"
+	_ "encoding/xml"
+	_ "expvar"
+	_ "go/types"
+	_ "html/template"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
+	_ "net/http/cgi"
+	_ "net/http/httputil"
+	_ "net/http/pprof"
+	_ "net/rpc/jsonrpc"
+	_ "net/smtp"
+	_ "testing"
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +83,8 @@ def compilers(engine: Any) -> Dict[str, str]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source") / "HeaderPlugin"
     shutil.copytree(LAB / "plugins" / "HeaderPlugin", folder)
+    if not os.environ.get("TYK_COMPILERS"):
+        (folder / "bulk.go").write_text(BULK)
     return folder
 
 
@@ -123,19 +148,22 @@ def test_nothing_to_do(engine: Any, compilers: Dict[str, str], source: Path, tmp
 
 
 def test_beside_the_bare_compiler(engine: Any, compilers: Dict[str, str], source: Path, tmp_path: Path) -> None:
+    ratios = {}
     for version, image in compilers.items():
         compiled([build(version, image, source)], tmp_path)  # fills the caches
         bare(engine, version, image, source)
-        ours, theirs = [], []
+        ours, theirs, sizes = [], [], []
         for _round in range(ROUNDS):
             theirs.append(bare(engine, version, image, source))
-            ours.append(compiled([build(version, image, source)], tmp_path)[0])
-        ratio = min(ours) / min(theirs)
+            taken, result = compiled([build(version, image, source)], tmp_path)
+            ours.append(taken)
+            sizes.append(result["builds"][0]["size"])
+        ratios[version] = min(ours) / min(theirs)
         print(
-            f"plugin_compile: {min(ours):.2f} s for {version} with warm caches, the bare compiler {min(theirs):.2f} s; "
-            f"ratio {ratio:.2f} (limit {WARM:g})"
+            f"plugin_compile: {min(ours):.2f} s for {version} with warm caches and {sizes[0] / 1e6:.0f} MB, the bare "
+            f"compiler {min(theirs):.2f} s; ratio {ratios[version]:.2f} (limit {WARM:g})"
         )
-        assert ratio <= WARM
+    assert max(ratios.values()) <= WARM
 
 
 def test_two_versions_at_a_time(compilers: Dict[str, str], source: Path, tmp_path: Path) -> None:

@@ -367,8 +367,9 @@ class Compiler:
                 result.output = engine.logs(container)[-OUTPUT_KEPT:]
                 self._judge(engine, build, container, code, result.output)
                 path = os.path.join(part, build.file)
-                self._fetch(engine, build, container, folder, path)
+                sha256 = self._fetch(engine, build, container, folder, path)
                 meta, findings = self._examined(engine, build, image, container, path)
+                meta["sha256"] = sha256
             except EngineError as problem:
                 raise _contact_lost(build, problem) from problem
             self._keep(part, work, {**meta, "findings": to_dicts(findings)})
@@ -480,16 +481,17 @@ class Compiler:
         )
 
     @staticmethod
-    def _fetch(engine: Engine, build: Build, container: str, folder: str, path: str) -> None:
-        """Write the one plugin that the compiler left to `path`; the source that was sent held none."""
+    def _fetch(engine: Engine, build: Build, container: str, folder: str, path: str) -> str:
+        """Write the one plugin that the compiler left to `path`, and return its sha256; the source held none."""
         found: List[str] = []
+        digests: List[str] = []
 
         def take(member: tarfile.TarInfo, content: Optional[IO[bytes]]) -> None:
             if content is None or not member.name.endswith(".so") or member.name.count("/") > 1:
                 return
             found.append(posixpath.basename(member.name))
             if len(found) == 1:
-                _write(path, content)
+                digests.append(_write(path, content))
 
         _read_tree(engine, container, folder, take)
         if len(found) != 1:
@@ -502,11 +504,12 @@ class Compiler:
                     "Exactly one is expected; check that the image is a plugin compiler.",
                 )
             )
+        return digests[0]
 
     def _examined(
         self, engine: Engine, build: Build, image: Image, container: str, path: str
     ) -> Tuple[Dict[str, Any], List[Finding]]:
-        """What is remembered of a result, and what is worth a warning. Raises DomainError for an unusable one."""
+        """What is remembered of a result beside its digest, and what is worth a warning. Raises DomainError for an unusable one."""
         binary, wrong = check_plugin(path, build.goarch, build.build_id)
         remedy = "Check that the image is the plugin compiler of this version and machine."
         toolchain = gateway = ""
@@ -525,7 +528,6 @@ class Compiler:
                 )
             )
         meta = {
-            "sha256": file_digest(path),
             "size": os.path.getsize(path),
             "plugin_path": binary.path,
             "go_version": binary.go_version or toolchain,  # up to Go 1.19, plugins do not say it
@@ -662,17 +664,20 @@ def _not_stripped(build: Build, why: str) -> Finding:
     )
 
 
-def _write(path: str, content: IO[bytes]) -> None:
-    """Write a file that is on the disk when this returns. What goes wrong there is not the engine's fault."""
+def _write(path: str, content: IO[bytes]) -> str:
+    """Write a file that is on the disk when this returns, its sha256. What goes wrong there is not the engine's fault."""
+    digest = hashlib.sha256()
     with contextlib.ExitStack() as stack:
         with _here():
             target = stack.enter_context(open(path, "wb"))
         for block in iter(lambda: content.read(1 << 20), b""):
+            digest.update(block)
             with _here():
                 target.write(block)
         with _here():
             target.flush()
             os.fsync(target.fileno())
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -408,7 +408,7 @@ class Engine:
         with self.asking(f"Reading {path} from the container", container):
             chunks, _unused = self.api.get_archive(container, path, chunk_size=1 << 20)
             stream = io.BufferedReader(_Chunks(iter(chunks)), buffer_size=1 << 20)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as archive:
                 for member in archive:
                     take(member, archive.extractfile(member) if member.isreg() else None)
 
