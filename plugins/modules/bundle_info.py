@@ -33,8 +33,24 @@ options:
   store:
     description: The bundle store that the bundle is in. Exactly one of O(src), O(url) and O(store) is required.
   name:
-    description: The bundle's name in O(store), as API definitions give it. Required with O(store).
+    description: The bundle's name in O(store), as API definitions give it. O(store) takes either this or O(find).
     type: str
+  find:
+    description:
+      - The bundle is one that this collection built, and O(store) gave it a name that is not known here
+        (O(store.kind=mserv)). It is found by what it was made from, and RV(name) is its name.
+      - That there is none is no error. Several that differ are one, since it cannot be told which is meant.
+    type: dict
+    suboptions:
+      provenance:
+        description: What the bundle was made from, as the plan says it. The bundle has to say exactly this.
+        type: dict
+        required: true
+      files:
+        description: The files that its manifest lists, in any order. Only bundles with just these are read.
+        type: list
+        elements: str
+        required: true
   headers:
     description: Headers for O(url).
     type: dict
@@ -89,6 +105,17 @@ EXAMPLES = r"""
     url: http://bundles.example.com/bundles/header-1.zip
     versions: ["5.3.0", "5.8.9"]
 
+- name: Learn the name that an mserv gave to a bundle of the plan
+  tyk.upgrade.bundle_info:
+    store:
+      kind: mserv
+      url: https://example.cloud-ara.tyk.io/mserv
+      api_key: "{{ mserv_api_key }}"
+    find:
+      provenance: "{{ planned.provenance }}"
+      files: "{{ planned.files }}"
+  register: published
+
 - name: Check a bundle that somebody else built as strictly as one's own
   tyk.upgrade.bundle_info:
     src: header.zip
@@ -104,6 +131,10 @@ found:
   description: Whether there is something under that path or address.
   returned: always
   type: bool
+name:
+  description: The bundle's name in O(store). None when O(find) finds none, and for O(src) and O(url).
+  returned: always
+  type: str
 manifest:
   description: The bundle's manifest. None when it cannot be read.
   returned: always
@@ -214,6 +245,13 @@ def argument_spec() -> Dict[str, Any]:
         "url": {"type": "str"},
         "store": store_arguments(),
         "name": {"type": "str"},
+        "find": {
+            "type": "dict",
+            "options": {
+                "provenance": {"type": "dict", "required": True},
+                "files": {"type": "list", "elements": "str", "required": True},
+            },
+        },
         "headers": {"type": "dict", "no_log": True},
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
@@ -227,9 +265,10 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def nothing(findings: List[Finding]) -> Dict[str, Any]:
+def nothing(findings: List[Finding], name: Optional[str] = None) -> Dict[str, Any]:
     return {
         "found": False,
+        "name": name,
         "manifest": None,
         "provenance": None,
         "files": [],
@@ -323,6 +362,7 @@ def opened_result(
     speed = params["speed"]
     return {
         "found": True,
+        "name": params["name"],
         "manifest": opened.manifest,
         "provenance": opened.provenance,
         "files": opened.files,
@@ -344,9 +384,33 @@ def from_store(module: AnsibleModule, pem: Optional[bytes]) -> Dict[str, Any]:
             store, name = store_of_url(module)
         else:
             store, name = store_of(module), module.params["name"]
+            if module.params["find"]:
+                return found_by(module, store, module.params["find"], pem)
         return fetched(module, store, name, pem)
     except ClientError as problem:
-        return nothing([problem.finding])
+        return nothing([problem.finding], module.params["name"])
+
+
+def found_by(module: AnsibleModule, store: BundleStore, wanted: Dict[str, Any], pem: Optional[bytes]) -> Dict[str, Any]:
+    """The bundle that says that it was made from what is wanted. One that is damaged is none."""
+    found: Dict[str, Dict[str, Any]] = {}
+    for name in store.candidates(wanted["files"]):
+        result = fetched(module, store, name, pem)
+        if result["checksum_ok"] and result["provenance"] == wanted["provenance"]:
+            found.setdefault(result["sha256"], {**result, "name": name})
+    if len(found) > 1:
+        return nothing([several(store.name, [result["name"] for result in found.values()])])
+    return next(iter(found.values()), nothing([]))
+
+
+def several(place: str, names: List[str]) -> Finding:
+    return error(
+        "store-conflict",
+        place,
+        f"The bundle store {place} has {len(names)} bundles that are made from the same and yet differ: "
+        f"{', '.join(names)}.",
+        "Delete those that no API definition names; what is missing then is published again.",
+    )
 
 
 def store_of_url(module: AnsibleModule) -> Tuple[BundleStore, str]:
@@ -367,7 +431,7 @@ def fetched(module: AnsibleModule, store: BundleStore, name: str, pem: Optional[
         with open(path, "wb") as sink:
             stored = store.fetch(name, sink, module.params["max_size"])
         if stored is None:
-            return nothing([missing(name, store.name)])
+            return nothing([missing(name, store.name)], module.params["name"])
         return opened_result(path, name, module, pem, round(stored.seconds, 3))
     finally:
         os.unlink(path)
@@ -394,6 +458,8 @@ def check_arguments(module: AnsibleModule) -> None:
                 Version.parse(version)
             except ValueError as problem:
                 module.fail_json(msg=f"{option} cannot be used: {problem}")
+    if params["store"] and not (params["name"] or params["find"]):
+        module.fail_json(msg="store needs to know which bundle is meant; give name, or find.")
     if params["speed"] is not None and params["speed"] <= 0:
         module.fail_json(msg=f"speed is {params['speed']} Mbit/s; give a number above 0.")
 
@@ -402,8 +468,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         required_one_of=[("src", "url", "store")],
-        mutually_exclusive=[("src", "url", "store")],
-        required_by={"store": ("name",)},
+        mutually_exclusive=[("src", "url", "store"), ("name", "find")],
+        required_by={"find": ("store",)},
         supports_check_mode=True,
     )
     check_arguments(module)

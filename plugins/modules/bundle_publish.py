@@ -45,7 +45,8 @@ options:
   name:
     description:
       - The bundle's name in the store. Required for O(state=present).
-      - With O(store.kind=mserv) the store gives the bundle a name of its own, see RV(name).
+      - With O(store.kind=mserv) the store gives the bundle a name of its own, see RV(name). If this is such a name
+        already, what is published has to be the very bundle that has it.
     type: str
   src:
     description: The bundle's file. Required for O(state=present).
@@ -185,8 +186,8 @@ def publish(module: AnsibleModule, store: BundleStore) -> Dict[str, Any]:
             module.fail_json(
                 msg=f"There is no bundle {src} to publish. Build it first, or correct src.", url=store.name, findings=[]
             )
-        changed = expected is None or store.fetch(expected) is None
-        result = {"changed": changed, "name": expected, "sha256": None, "size": None}
+        there = store.fetch(name) is not None
+        result = {"changed": not there, "name": name if there else expected, "sha256": None, "size": None}
     elif module.check_mode:
         sha256, size = digest_of_path(src)
         held = store.held(name, src)

@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass
-from typing import IO, Any, Optional
+from typing import IO, Any, Collection, List, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import (
     digest_of_path,
@@ -73,6 +73,15 @@ class BundleStore:
         What was written into the sink is worth something only when this returns.
         """
         raise NotImplementedError
+
+    def candidates(self, files: Collection[str]) -> List[str]:
+        """The names of the bundles that list exactly these files, for stores that choose names. Raises ClientError."""
+        raise ClientError(
+            "setting-invalid",
+            self.name,
+            f"The bundle store {self.name} keeps bundles under the names that they were published under.",
+            "Give the bundle's name.",
+        )
 
     def look(self) -> Writable:
         """Ask, without writing, whether the store takes files. Raises ClientError when it says that it does not."""

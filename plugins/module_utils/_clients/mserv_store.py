@@ -15,7 +15,7 @@ import os
 import re
 import time
 import uuid
-from typing import IO, Any, Dict, List, Mapping, Optional
+from typing import IO, Any, Collection, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import (
@@ -102,19 +102,29 @@ class MservStore(WebStore):
             return Writable(known=True)
         raise self._refused("did not look at an upload", "POST", url, answer)
 
+    def candidates(self, files: Collection[str]) -> List[str]:
+        return [
+            identifier
+            for identifier, manifest in self._served()
+            if sorted(str(name) for name in manifest.get("file_list") or []) == sorted(files)
+        ]
+
     def held(self, name: str, path: str) -> Optional[str]:
-        """The id under which this very content is there already, or None."""
+        """The id under which this very content is there already, or None.
+
+        Raises ClientError: store-conflict when the name is an id already, and that of other content only.
+        """
         wanted = manifest_of(path).get("checksum")
         sha256 = digest_of_path(path)[0]
-        for record in self._records():
-            manifest = record.get("Manifest")
-            if not isinstance(manifest, dict) or record.get("DownloadOnly") or not record.get("Active"):
-                continue  # without a manifest it cannot be served (v1.1.0:api/api.go, FetchAndServeBundleFile)
-            identifier = str(record.get("UID") or "")
-            if identifier and manifest.get("checksum") == wanted:
+        conflict: Optional[Stored] = None
+        for identifier, manifest in self._served():
+            if identifier == name or manifest.get("checksum") == wanted:
                 stored = self.fetch(identifier)
                 if stored is not None and stored.sha256 == sha256:
                     return identifier
+                conflict = stored if identifier == name else conflict
+        if conflict is not None:
+            raise self._conflict(name, conflict)
         return None
 
     def publish(self, name: str, path: str) -> Published:
@@ -165,6 +175,23 @@ class MservStore(WebStore):
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(_PAUSE)
+
+    def _conflict(self, name: str, stored: Stored) -> ClientError:
+        return ClientError(
+            "store-conflict",
+            name,
+            f"The bundle {name} in the store {self.name} (sha256 {stored.sha256[:12]}..., {stored.size} bytes) is not "
+            "the same to the byte as the one to publish; nothing was uploaded.",
+            "Build it where it was built before; or delete it in the store, as long as no API definition names it.",
+        )
+
+    def _served(self) -> Iterator[Tuple[str, Dict[str, Any]]]:
+        """The id and the manifest of each bundle that gateways can fetch."""
+        for record in self._records():
+            manifest, identifier = record.get("Manifest"), str(record.get("UID") or "")
+            # without a manifest it cannot be served (v1.1.0:api/api.go, FetchAndServeBundleFile)
+            if identifier and isinstance(manifest, dict) and record.get("Active") and not record.get("DownloadOnly"):
+                yield identifier, manifest
 
     def _records(self) -> List[Dict[str, Any]]:
         url = self._url("api", "mw", "master", "all")

@@ -109,9 +109,11 @@ def load_checks(
 def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
     """The plan with the names under which its bundles were published: some stores give them names of their own.
 
-    results: what bundle_publish returned for each bundle, in a loop over what bundle_build returned for it.
+    results: what bundle_publish returned for each bundle, in a loop over what bundle_build returned for it; or what
+    bundle_info found, in a loop over the plan's bundles.
     """
-    names = {str(one["item"]["item"]["name"]): str(one.get("name") or one["item"]["item"]["name"]) for one in results}
+    items = [(one["item"].get("item") or one["item"], one) for one in results]
+    names = {str(planned["name"]): str(one.get("name") or planned["name"]) for planned, one in items}
 
     def renamed(part: Mapping[str, Any], *keys: str) -> Dict[str, Any]:
         return {**part, **{key: names.get(str(part.get(key)), part.get(key)) for key in keys if key in part}}

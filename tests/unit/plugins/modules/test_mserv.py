@@ -37,13 +37,13 @@ def bundle(tmp_path: Path) -> Path:
     return make(tmp_path, 2)
 
 
-def make(tmp_path: Path, files: int, name: str = "header.zip") -> Path:
+def make(tmp_path: Path, files: int, name: str = "header.zip", **given: Any) -> Path:
     listed = []
     for number in range(files):
         source = tmp_path / f"{name}.{number}.so"
         source.write_bytes(b"\x7fELF" + os.urandom(20000))
         listed.append({"name": f"Header_v5.{number}.0_linux_amd64.so", "path": str(source)})
-    result = run_module("bundle_build", {"dest": str(tmp_path / name), "manifest": MANIFEST, "files": listed})
+    result = run_module("bundle_build", {"dest": str(tmp_path / name), "manifest": MANIFEST, "files": listed, **given})
     assert not result["failed"], result
     return tmp_path / name
 
@@ -222,6 +222,96 @@ def test_an_upload_is_streamed(server: MservServer, tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sent == len(form) and peak < 1024 * 1024
+
+
+# --- a bundle whose name nobody wrote down
+
+MADE = {"schema": "tyk.upgrade/provenance/v1", "build_id": "t0123456789ab", "versions": ["5.0.0", "5.1.0"]}
+FILES = ["tyk-upgrade.json", "Header_v5.0.0_linux_amd64.so", "Header_v5.1.0_linux_amd64.so"]
+
+
+def find(server: MservServer, provenance: Any = None, files: Any = None, check: bool = False) -> Dict[str, Any]:
+    store = {"kind": "mserv", "url": server.url, "api_key": KEY, "retries": 0}
+    wanted = {"provenance": provenance or MADE, "files": files or FILES}
+    return run_module("bundle_info", {"store": store, "find": wanted}, check=check)
+
+
+@pytest.fixture
+def quick(server: MservServer) -> MservServer:
+    server.restart = 0.0
+    return server
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_bundle_is_found_by_what_it_was_made_from(quick: MservServer, tmp_path: Path, check: bool) -> None:
+    nothing = find(quick, check=check)
+    assert not nothing["found"] and nothing["name"] is None and nothing["findings"] == []
+    publish(quick, make(tmp_path, 2, "other.zip", provenance={**MADE, "build_id": "tba9876543210"}))
+    assert not find(quick, check=check)["found"], "the same files, made from something else"
+    name = publish(quick, make(tmp_path, 2, "wanted.zip", provenance=MADE))["name"]
+    found = find(quick, check=check)
+    assert found["found"] and found["name"] == name and found["provenance"] == MADE and found["findings"] == []
+
+
+def test_only_bundles_with_these_files_are_read(quick: MservServer, tmp_path: Path) -> None:
+    for files in (1, 3):
+        publish(quick, make(tmp_path, files, f"{files}.zip", provenance=MADE))
+    before = quick.count("GET", "/bundle/")
+    assert not find(quick)["found"] and quick.count("GET", "/bundle/") == before
+
+
+def test_a_bundle_of_others_and_a_damaged_one_are_passed_over(quick: MservServer, tmp_path: Path) -> None:
+    publish(quick, make(tmp_path, 2, "others.zip"))
+    name = publish(quick, make(tmp_path, 2, "damaged.zip", provenance=MADE))["name"]
+    with zipfile.ZipFile(tmp_path / "damaged.zip") as whole, zipfile.ZipFile(tmp_path / "new.zip", "w") as damaged:
+        for entry in whole.namelist():
+            damaged.writestr(entry, b"\x7fELF" if entry.endswith(".so") else whole.read(entry))
+    quick.bundles[name] = (tmp_path / "new.zip").read_bytes()
+    assert not find(quick)["found"]
+
+
+def test_one_that_was_uploaded_twice_is_one_and_two_that_differ_are_refused(quick: MservServer, tmp_path: Path) -> None:
+    name = publish(quick, make(tmp_path, 2, "first.zip", provenance=MADE))["name"]
+    with (tmp_path / "first.zip").open("rb") as content:
+        form = {"uploadfile": ("first.zip", content)}
+        requests.post(f"{quick.url}/api/mw", files=form, headers={"X-Api-Key": KEY}, timeout=10).raise_for_status()
+    assert len(quick.records) == 2 and find(quick)["name"] == name
+    other = publish(quick, make(tmp_path, 2, "second.zip", provenance=MADE))["name"]
+    result = find(quick)
+    assert result["name"] is None and result["findings"][0]["code"] == "store-conflict"
+    assert name in result["findings"][0]["message"] and other in result["findings"][0]["message"]
+
+
+def test_a_store_that_does_not_answer_has_not_said_that_there_is_none(quick: MservServer) -> None:
+    quick.forge = lambda request: payload(200, None, "the database is away")
+    result = find(quick)
+    assert not result["found"] and "the database is away" in result["findings"][0]["message"]
+
+
+def test_a_store_that_keeps_names_is_not_searched(tmp_path: Path) -> None:
+    store = {"kind": "directory", "path": str(tmp_path)}
+    result = run_module("bundle_info", {"store": store, "find": {"provenance": MADE, "files": FILES}})
+    assert not result["found"] and result["findings"][0]["code"] == "setting-invalid"
+    both = {"store": store, "name": "a.zip", "find": {"provenance": MADE, "files": FILES}}
+    assert run_module("bundle_info", both)["failed"]
+    assert run_module("bundle_info", {"src": "a.zip", "find": {"provenance": MADE, "files": FILES}})["failed"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_published_under_the_name_that_it_has_there(quick: MservServer, tmp_path: Path, check: bool) -> None:
+    bundle = make(tmp_path, 2, "wanted.zip", provenance=MADE)
+    name = publish(quick, bundle)["name"]
+    store = {"kind": "mserv", "url": quick.url, "api_key": KEY, "retries": 0}
+
+    def again(src: Path) -> Dict[str, Any]:
+        return run_module("bundle_publish", {"store": store, "name": name, "src": str(src)}, check=check)
+
+    assert again(bundle)["name"] == name and not again(bundle)["changed"]
+    other = again(make(tmp_path, 2, "other.zip", provenance=MADE))
+    assert other["failed"] and other["findings"][0]["code"] == "store-conflict" and len(quick.records) == 1
+    if check:
+        unbuilt = again(tmp_path / "not-built-yet.zip")
+        assert not unbuilt["changed"] and unbuilt["name"] == name
 
 
 # --- the contract: what mserv answers, the stand-in as well as a real one

@@ -128,6 +128,16 @@ def test_a_store_may_give_names_of_its_own():
     assert found["apis"] == [{"id": "1", "from_bundle": "zero.zip", "to_bundle": "uuid-1"}]
 
 
+def test_the_names_may_be_those_that_a_later_phase_found_in_the_store():
+    plan = {"bundles": [{"name": "one.zip"}, {"name": "two.zip"}], "apis": [{"id": "1", "to_bundle": "one.zip"}]}
+    results = [{"name": "uuid-1", "item": {"name": "one.zip"}}, {"name": None, "item": {"name": "two.zip"}}]
+    found = pipeline.published(plan, results)
+    assert [bundle["name"] for bundle in found["bundles"]] == ["uuid-1", "two.zip"]
+    assert found["apis"] == [{"id": "1", "to_bundle": "uuid-1"}]
+    again = [{"name": "uuid-1", "item": {"item": {"name": "uuid-1"}}}]
+    assert pipeline.published(found, again) == found, "published once more under the name found"
+
+
 def test_the_published_compiler_follows_the_edition():
     images = pipeline.compilers(["5.3.0", "5.8.9"], "", {"5.3.0": "mine:1"}, "ee")
     assert [each["image"] for each in images] == ["mine:1", "tykio/tyk-plugin-compiler-ee:v5.8.9"]
