@@ -26,6 +26,9 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 
 _CHUNK = 1 << 20
+#: What a bundle is called while it is written. One that is older was left by a process that was killed.
+_TEMPORARY = ".tyk-upgrade-"
+_STALE_SECONDS = 24 * 3600
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
@@ -70,7 +73,8 @@ class DirectoryStore(BundleStore):
         dest = self.address(name)
         temporary = ""
         try:
-            handle, temporary = tempfile.mkstemp(prefix=".tyk-upgrade-", dir=self._path)
+            self._sweep()
+            handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=self._path)
             with os.fdopen(handle, "wb") as target, open(path, "rb") as source:
                 shutil.copyfileobj(source, target, _CHUNK)
                 os.fchmod(target.fileno(), self._mode)
@@ -82,6 +86,22 @@ class DirectoryStore(BundleStore):
         finally:
             if temporary and os.path.lexists(temporary):
                 os.unlink(temporary)
+
+    def _sweep(self) -> None:
+        """Remove what this user's killed processes left, as far as that can be done."""
+        before = time.time() - _STALE_SECONDS
+        try:
+            names = [name for name in os.listdir(self._path) if name.startswith(_TEMPORARY)]
+        except OSError:
+            return  # a folder may be written without being listed
+        for name in names:
+            path = os.path.join(self._path, name)
+            try:
+                found = os.lstat(path)
+                if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_mtime < before:
+                    os.unlink(path)
+            except OSError:
+                continue  # another process was faster
 
     def _delete(self, name: str) -> bool:
         try:

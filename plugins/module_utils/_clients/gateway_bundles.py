@@ -32,6 +32,11 @@ LOG_PATTERNS = re.compile(
     r"|plugin file not found|Can't find Go-plugin",
     re.IGNORECASE,
 )
+#: 4.0.7 to 4.0.16, 4.2.2 to 5.0.10 and 5.1.0 to 5.2.5 look at a bundle that failed again only for another definition.
+_AGAIN = (
+    "Then save that API definition again, or restart the gateway: not every version tries a bundle that failed once more "
+    "when it only reloads."
+)
 _MISMATCH = re.compile(r"different version of package ([^\s,()\"\\]+)")
 
 
@@ -217,7 +222,7 @@ def findings_of(container: str, bundles: Sequence[BundleSeen], lines: Sequence[s
                     f"{container}: {bundle.name}",
                     f"The gateway {container} does not use the bundle {bundle.name}: its folder {bundle.directory} "
                     f"{gap}.{last}",
-                    "Check that an API names this bundle, and that the gateway has reloaded and can download it.",
+                    f"Check that an active API names this bundle, and that the gateway can download it. {_AGAIN}",
                 )
             )
             continue
@@ -241,17 +246,19 @@ def _is_load_failure(line: str) -> bool:
 
 
 def _not_loaded(container: str, bundle: BundleSeen, failed: Sequence[str], last: str) -> Finding:
-    code = "bundle-not-in-use"
+    code, remedy = "bundle-not-in-use", f"Check that an active API names it. {_AGAIN}"
     match = _MISMATCH.search(" ".join(failed))
     if match:
         code = "plugin-mismatch"
+        remedy = "Build it with the plugin compiler of the gateway's own version, and publish it under another name."
     elif any("plugin already loaded" in line for line in failed):
         code = "plugin-path-shared"
+        remedy = "Restart the gateway; or build it with another build id, and publish it under another name."
     return error(
         code,
         f"{container}: {bundle.name}",
         f"The gateway {container} has the bundle {bundle.name} but has loaded no plugin from it.{last}",
-        "Check that an active API names it, and reload the gateway.",
+        remedy,
     )
 
 

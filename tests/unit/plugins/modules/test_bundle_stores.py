@@ -10,12 +10,14 @@ import hashlib
 import ipaddress
 import json
 import os
+import signal
 import ssl
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -198,6 +200,28 @@ def test_a_full_file_system(folder: Path, bundle: Path, monkeypatch: Any) -> Non
 def test_probing_a_folder(folder: Path) -> None:
     assert probe(in_folder(folder))["writable"] is True and probe(in_folder(folder), check=True)["writable"] is True
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("age", [23 * 3600, 25 * 3600])
+def test_what_a_killed_process_left_in_a_folder_goes_after_a_day(folder: Path, bundle: Path, age: int) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from ansible_collections.tyk.upgrade.plugins.module_utils._clients import directory_store\n"
+        "directory_store._appear = lambda *unused: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "directory_store.DirectoryStore(sys.argv[1]).publish('killed.zip', sys.argv[2])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script, str(folder), str(bundle)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = folder.iterdir()
+    (folder / ".tyk-upgrade-folder").mkdir()
+    (folder / "a.zip").write_text("of others")
+    then = time.time() - age
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
+    assert publish(in_folder(folder), bundle)["changed"]
+    stays = {left.name} if age < 24 * 3600 else set()
+    assert {path.name for path in folder.iterdir()} == {".tyk-upgrade-folder", "a.zip", NAME} | stays
 
 
 def test_info_from_a_folder(folder: Path, tmp_path: Path) -> None:

@@ -347,6 +347,20 @@ def test_findings_about_bundles(seen: BundleSeen, lines: List[str], expected: Li
 
 
 @pytest.mark.parametrize(
+    ("seen", "lines", "helps"),
+    [
+        (bundle(loaded=()), [], "save that API definition again, or restart the gateway"),
+        (bundle(present=False), [], "save that API definition again, or restart the gateway"),
+        (bundle(loaded=()), [ABOUT % "plugin already loaded"], "Restart the gateway"),
+        (bundle(loaded=()), [ABOUT % "plugin was built with a different version of package x"], "plugin compiler"),
+    ],
+)
+def test_the_remedy_is_what_helps_every_version(seen: BundleSeen, lines: List[str], helps: str) -> None:
+    (found,) = findings_of("gw", [seen], lines)
+    assert helps in found.remedy and "reload the gateway" not in found.remedy
+
+
+@pytest.mark.parametrize(
     "stamp, seconds",
     [("2026-11-23T16:01:02.123456789Z", 1795449662), ("0001-01-01T00:00:00Z", None), ("", None)],
 )
