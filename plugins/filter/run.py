@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
@@ -53,10 +53,12 @@ def observed_state(hostvars: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict
     }
 
 
-def probe_targets(plugins: List[Mapping[str, Any]], apis: List[Mapping[str, Any]], base_url: str = "") -> List[Dict[str, Any]]:
-    """The requests that prove what the plugins do, for traffic_probe; relative to base_url."""
+def probe_targets(
+    plugins: List[Mapping[str, Any]], apis: List[Mapping[str, Any]], base_url: str = "", without: Sequence[str] = ()
+) -> List[Dict[str, Any]]:
+    """The requests that prove what the plugins do, for traffic_probe; relative to base_url, none of the APIs in without."""
     try:
-        return [target.to_dict(base_url) for target in probes.targets(plugins, apis)]
+        return [target.to_dict(base_url) for target in probes.targets(plugins, apis, without)]
     except probes.ProbeError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

@@ -46,7 +46,7 @@ options:
   wanted:
     description:
       - What the user asked for, a dictionary with C(version) and, if wanted, C(pump_version), C(waves),
-        C(max_unavailable), C(on_failure), C(plugins) and C(stop_timeout).
+        C(max_unavailable), C(on_failure), C(plugins), C(accept) and C(stop_timeout).
       - Versions are text. A number is refused, because V(5.10) as a number is V(5.1).
     type: dict
     required: true

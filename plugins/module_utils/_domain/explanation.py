@@ -9,7 +9,7 @@ from typing import List
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import BY_BUILD_ID, GOPATH
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures import clauses
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import GAP, NONE, SHARED, Decision
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import GAP, LITERAL, NONE, SHARED, Decision
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import STEM, PluginBuild
 
 
@@ -42,6 +42,8 @@ def _headline(decision: Decision) -> str:
     how = (
         "one bundle serves both versions and is switched before any gateway is replaced"
         if decision.cutover == SHARED
+        else "as it stands, which you accepted, for no bundle can serve both versions and nothing can be put on each gateway"
+        if decision.cutover == LITERAL
         else "no bundle can serve both versions, so each gateway is given the builds of its own version"
     )
     end = "" if decision.supported else " This cannot be carried out here; what stands in the way is named below."
@@ -56,6 +58,11 @@ def _holdings(decision: Decision) -> List[str]:
         lines = [
             f"For each plugin X the bundle holds {_and(names)}, and no file by another name; its manifest names "
             f"{decision.manifest_path}{'' if one else ', and each gateway opens the build of its own version'}."
+        ]
+    elif decision.cutover == LITERAL:
+        lines = [
+            f"The bundle holds the build of each plugin X for {decision.target} alone, as {decision.manifest_path}, which "
+            "is also what the manifest names."
         ]
     else:
         lines = [
@@ -88,6 +95,14 @@ def _steps(decision: Decision) -> List[str]:
     )
     if current == target:
         return [first, switch, old]
+    if decision.cutover == LITERAL:
+        return [
+            first,
+            f"Then the API definitions are switched to the new bundle while {current} runs. From then on every gateway "
+            f"{current} is without these plugins: it opens the build for {target}, and cannot load it.",
+            f"Last the gateways are replaced; each opens its build for {target} at its start and its effect is proven. "
+            "The probe that watches the traffic leaves these APIs out until the end.",
+        ]
     if decision.cutover == SHARED:
         last = f"Last the gateways are replaced; each opens its build for {target} at its start."
         if decision.linked:

@@ -128,6 +128,7 @@ CODES: Dict[str, str] = {
     "store-unreachable": "The bundle store did not answer.",
     # paths
     "path-uncovered": "The published procedure does not cover this pair of versions.",
+    "plugin-window": "Gateways are without plugins from the switch until they are upgraded.",
     "cutover-unsupported": "Plugins cannot move between these two versions by any step that is supported here.",
     # pump
     "pump-backend": "The pump cannot log in to its back-end, or its backlog cannot be measured.",

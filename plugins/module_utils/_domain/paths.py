@@ -54,6 +54,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 
 __all__ = [
     "GAP",
+    "LITERAL",
     "NONE",
     "PATHS",
     "PER_HOST",
@@ -75,6 +76,9 @@ __all__ = [
 SHARED = "shared"
 #: No bundle can: each host finds builds of its own under one name, and the target's in their place after its restart.
 PER_HOST = "per-host"
+#: No bundle can, nothing can be put on each host, and the user accepts it: the published order as it stands. Between
+#: the switch and its own upgrade no gateway of the current version has the plugins.
+LITERAL = "literal"
 #: There is nothing to move.
 NONE = "none"
 #: The published procedure says nothing about this pair.
@@ -112,7 +116,7 @@ class Rule:
 class Decision:
     """How plugins move from the current version to the target.
 
-    path: 1, 2, 3, gap, or none when nothing moves. cutover: shared, per-host or none. supported: whether this
+    path: 1, 2, 3, gap, or none when nothing moves. cutover: shared, per-host, literal or none. supported: whether this
     collection carries it out. reasons: sentences for the person who reads the plan; sources: where the rules come from.
 
     files: by version and architecture, the name under which the build of a plugin X lies in its bundle; in one bundle
@@ -174,6 +178,7 @@ def decide(
     placeable: bool = True,
     linked: bool = False,
     own_compilers: Collection[str] = (),
+    window_accepted: bool = False,
 ) -> Decision:
     """Decide how Go plugins get from the current version to the target.
 
@@ -182,6 +187,8 @@ def decide(
     versions whose builds are at hand, so that nothing has to be compiled for them. placeable: whether files can be put
     on the gateways' hosts. linked: the source of the current builds is lost, so the running ones are used on.
     own_compilers: the versions for which the user named a compiler, so that none has to be published for the edition.
+    window_accepted: whether the user accepts that gateways of the current version are without the plugins for a while,
+    where there is no other way.
     """
     before, after = as_version(current), as_version(target)
     kinds, phases = _kinds(hooks)
@@ -197,12 +204,15 @@ def decide(
         for version in versions
         for arch in archs
     )
-    compiled = [version for version in versions if str(version) not in built and not (linked and version == before)]
+    impossible = [] if together is not None else _no_builds_side_by_side(versions, phases, goos, archs)
+    unplaceable = [] if together is not None else _unplaceable(versions, placeable)
+    literal = bool(unplaceable) and not impossible and window_accepted and literal_possible(before, after)
+    obstacles = impossible + unplaceable + _linking_obstacles(linked, placeable)
+    dropped = (before,) if linked or literal else ()
+    compiled = [version for version in versions if str(version) not in built and version not in dropped]
     rules = [Rule(_files_reason(before, after, phases, together, goos, archs), rule_for(before).source)]
     rules.append(Rule("", rule_for(after).source))
     rules += _fallback_rules(versions, together)
-    obstacles = [] if together is not None else _per_host_obstacles(versions, phases, goos, archs, placeable)
-    obstacles += _linking_obstacles(linked, placeable)
     rules += obstacles
     if before != after:
         rules += _path_rules(row, before, after)
@@ -210,10 +220,10 @@ def decide(
     rules += compiler_rules
     return Decision(
         path=row.path if before != after else NONE,
-        cutover=SHARED if together is not None else PER_HOST,
+        cutover=LITERAL if literal else SHARED if together is not None else PER_HOST,
         reasons=[rule.statement for rule in rules if rule.statement],
         sources=list(dict.fromkeys(rule.source for rule in rules if rule.source)),
-        supported=not obstacles and usable,
+        supported=(literal or not obstacles) and usable,
         current=str(before),
         target=str(after),
         edition=edition,
@@ -228,6 +238,15 @@ def decide(
         foreign=foreign,
         linked=linked,
     )
+
+
+def literal_possible(before: Union[str, Version], after: Union[str, Version]) -> bool:
+    """Whether the published order can be followed at all where no bundle serves both versions.
+
+    Then gateways of the current version open the target's build. They must refuse it, and not end.
+    """
+    first, last = as_version(before), as_version(after)
+    return first != last and not _foreign(first, last)
 
 
 def _kinds(hooks: Iterable[Union[str, Hook]]) -> Tuple[Tuple[str, ...], List[str]]:
@@ -307,13 +326,11 @@ def _fallback_rules(versions: Sequence[Version], together: Optional[Mapping[str,
             )
 
 
-def _per_host_obstacles(
-    versions: Sequence[Version], phases: Sequence[str], goos: str, archs: Sequence[str], placeable: bool
+def _no_builds_side_by_side(
+    versions: Sequence[Version], phases: Sequence[str], goos: str, archs: Sequence[str]
 ) -> List[Rule]:
-    """Why builds cannot be put in place host by host either."""
+    """Why gateways cannot have builds of their own, however they come by them."""
     found = []
-    if not placeable:
-        found.append(Rule("Files would have to be put on each gateway, and on some of these they cannot."))
     if len(archs) > 1:
         found.append(
             Rule(
@@ -325,6 +342,15 @@ def _per_host_obstacles(
         opened = all(resolve(version, f"{STEM}.so", [f"{STEM}.so"], goos, archs[0], phase) for phase in phases)
         if not opened:
             found.append(Rule(f"{version} does not run Go plugins as response hooks.", rule_for(version).source))
+    return found
+
+
+def _unplaceable(versions: Sequence[Version], placeable: bool) -> List[Rule]:
+    """Why builds cannot be put in place host by host."""
+    found = []
+    if not placeable:
+        found.append(Rule("Files would have to be put on each gateway, and on some of these they cannot."))
+    for version in versions:
         if not behaves(version, "keeps-bundle-by-name"):
             found.append(
                 Rule(

@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_image
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import PER_HOST
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import bundle_name, by_architecture
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 
@@ -181,11 +182,12 @@ def placements(plan: Mapping[str, Any], host: str) -> Dict[str, List[Dict[str, A
     found: Dict[str, List[Dict[str, Any]]] = {"now": [], "stopped": []}
     if step is None:
         return found
+    replaced = step["action"] == "replace" and plan.get("cutover") == PER_HOST
     for bundle in plan.get("bundles") or []:
         versions, name = bundle.get("versions") or [], str(bundle["name"])
         if step["from"] in versions and not bundle["keep"] and (bundle.get("placed_for") or bundle.get("links")):
             found["now"].append(_placement(str(bundle.get("placed_for") or name), bundle))
-        elif step["action"] == "replace" and step["to"] in versions and step["from"] not in versions:
+        elif replaced and step["to"] in versions and step["from"] not in versions:
             found["stopped"].append(_placement(name, bundle))
     return found
 

@@ -23,6 +23,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import (
     GAP,
+    LITERAL,
     NONE,
     PER_HOST,
     SHARED,
@@ -33,6 +34,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles i
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
     CONFIRM,
     NOTHING,
+    PLUGIN_WINDOW,
     REPLACE,
     SCHEMA,
     ApiMove,
@@ -73,6 +75,8 @@ _CUTOVERS = {
     SHARED: "one bundle for both versions, switched before gateways are touched.",
     PER_HOST: "no bundle can serve both versions: each gateway is given its own builds under one name, and gets the "
     "target's in their place while it is out of service.",
+    LITERAL: "the published order, as you accepted: no bundle can serve both versions, so each gateway is without the "
+    "plugins from the switch until its upgrade.",
 }
 
 #: How many names a line of the summary gives before it only counts; the plan itself has them all.
@@ -102,6 +106,7 @@ def build(state: State, wanted: Wanted) -> Plan:
         cutover=decision.cutover,
         reasons=tuple(decision.reasons),
         explanation=tuple(explain(decision)) if decision.path != NONE or decision.cutover != NONE else (),
+        window=tuple(sorted(work.window)),
         forgets_backup=fleet is not None and plan_checks.forgets_backup(wanted, fleet.observed),
         builds=tuple(work.builds),
         bundles=tuple(work.bundles),
@@ -233,6 +238,7 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
     current = plan_checks.origin(fleet.observed, fleet.target) or fleet.target
     goos, goarch = fleet.platforms[0]
     at_hand = bool(work.hooks) and not wanted.sources
+    linked = any(bundle.links for bundle in work.bundles)
     decision = decide(
         current,
         fleet.target,
@@ -242,8 +248,11 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
         goarchs=fleet.goarchs,
         edition=fleet.edition,
         built=[str(version) for version in fleet.versions] if at_hand else (),
-        linked=any(bundle.links for bundle in work.bundles),
+        linked=linked,
         own_compilers=wanted.own_compilers,
+        # A link in a volume stays right when the container is replaced; a build in it would be the wrong one.
+        placeable=linked or not any(gateway.bundle_volume for gateway in state.gateways),
+        window_accepted=PLUGIN_WINDOW in wanted.accept,
     )
     plugins = [PluginFacts(plugin.name, plugin.given_by) for plugin in wanted.plugins]
     found = traps(decision, plugins=plugins, hooks=work.hooks)

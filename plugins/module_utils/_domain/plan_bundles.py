@@ -15,8 +15,11 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, Provenance
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures import UNLOADABLE, failures
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, has_errors, warning
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import literal_possible
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
+    PLUGIN_WINDOW,
     ApiMove,
     Build,
     Bundle,
@@ -72,17 +75,21 @@ class PluginWork:
     bundles: List[Bundle] = field(default_factory=list)
     apis: List[ApiMove] = field(default_factory=list)
     hooks: List[Hook] = field(default_factory=list)
+    window: List[str] = field(default_factory=list)
     findings: List[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _InUse:
-    """A Go bundle that APIs name now."""
+    """A Go bundle that APIs name now. fleet: what the builds in its place must fit; only the target where the user
+    accepts that older gateways are without them.
+    """
 
     state: BundleState
     manifest: Mapping[str, Any]
     apis: Tuple[ApiState, ...]
     sources: Mapping[str, str]
+    fleet: Fleet
     opens: bool
     satisfied: bool
 
@@ -121,7 +128,8 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
         else:
             used.extend(bundle_format.plugin_stems(manifest))
             work.hooks.extend(bundle_format.hooks(manifest))
-            in_use.append(_look_at(bundle, manifest, named[name], _digests(state, wanted), fleet))
+            served = _without_window(bundle, manifest, named[name], state, wanted, fleet, work)
+            in_use.append(_look_at(bundle, manifest, named[name], _digests(state, wanted), served))
     if not has_errors(work.findings):
         work.findings.extend(_unused(wanted, used))
     _decide(in_use, state, wanted, fleet, work)
@@ -140,20 +148,20 @@ def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet
     serving = {used.content: used.name for used in reversed(in_use) if used.satisfied}
     new: Dict[str, Bundle] = {}
     for used in in_use:
-        handed = _handed_over(used, state, wanted, fleet, work)
+        handed = _handed_over(used, state, wanted, work)
         if handed is not None:
             if handed and handed != used.name:
-                new.setdefault(handed, _as_given(state, handed, used, fleet))
+                new.setdefault(handed, _as_given(state, handed, used))
                 work.apis.extend(_move(api, handed) for api in used.apis)
             elif handed:
-                work.bundles.append(_kept(used.state, _opened_by(used, fleet)))
+                work.bundles.append(_kept(used.state, _opened_by(used)))
             continue
         sibling = serving.get(used.content)
         if used.satisfied or (sibling is None and used.opens and not fleet.moving):
-            work.bundles.append(_kept(used.state, _opened_by(used, fleet)))
+            work.bundles.append(_kept(used.state, _opened_by(used)))
             continue
         if sibling is None:
-            made = _new_bundle(used, state, wanted, fleet, work)
+            made = _new_bundle(used, state, wanted, work)
             if made is None:
                 continue
             bundles, builds = made
@@ -165,8 +173,55 @@ def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet
     work.bundles.extend(new.values())
 
 
-def _handed_over(used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork) -> Optional[str]:
+def _without_window(
+    bundle: BundleState,
+    manifest: Mapping[str, Any],
+    apis: Sequence[ApiState],
+    state: State,
+    wanted: Wanted,
+    fleet: Fleet,
+    work: PluginWork,
+) -> Fleet:
+    """What builds of a bundle must fit: the whole fleet, or its target alone where nothing else can be done and the user
+    accepts the window in which older gateways have no build they can load. That is said in the findings.
+    """
+    older = [version for version in fleet.observed if version != fleet.target]
+    possible = _shared_files(manifest, fleet) is not None or len(fleet.platforms) > 1
+    if possible or not older or PLUGIN_WINDOW not in wanted.accept or not _unplaceable(bundle.name, state, fleet):
+        return fleet
+    if not all(literal_possible(version, fleet.target) for version in older):
+        return fleet
+    work.window.extend(api.id for api in apis)
+    kinds = {hook.kind for hook in bundle_format.hooks(manifest)}
+    for version in older:
+        rows = [row for row in failures(version, kinds) if row.situation == UNLOADABLE]
+        what = "; ".join(f"{', '.join(row.kinds)}: {row.meaning}" for row in rows)
+        work.findings.append(
+            warning(
+                PLUGIN_WINDOW,
+                f"{bundle.name} ({version})",
+                f"From the switch of {_names(apis)} on, each gateway {version} is without the plugins of {bundle.name} "
+                f"until it is upgraded ({what}).",
+                "You accepted this with tyk_accept; these APIs are not watched until all gateways are upgraded.",
+                rows[0].source if rows else "",
+            )
+        )
+    return replace(fleet, observed=(fleet.target,))
+
+
+def _shared_files(manifest: Mapping[str, Any], fleet: Fleet) -> Optional[Dict[str, Dict[Target, str]]]:
+    """By plugin, the name of each version's build in one bundle for all; None when no bundle can hold them."""
+    files = {
+        stem: layout(fleet.targets, stem, bundle_format.phases(manifest, stem))
+        for stem in bundle_format.plugin_stems(manifest)
+    }
+    found = {stem: names for stem, names in files.items() if names is not None}
+    return found if len(found) == len(files) else None
+
+
+def _handed_over(used: _InUse, state: State, wanted: Wanted, work: PluginWork) -> Optional[str]:
     """The published bundle that takes over; empty with findings when it will not do, None when none is given."""
+    fleet = used.fleet
     plugins = [wanted.plugin(stem) for stem in bundle_format.plugin_stems(used.manifest)]
     names = sorted({plugin.bundle for plugin in plugins if plugin is not None and plugin.bundle})
     if not names:
@@ -206,8 +261,9 @@ def _not_given(subject: str, message: str) -> Finding:
     )
 
 
-def _as_given(state: State, name: str, used: _InUse, fleet: Fleet) -> Bundle:
+def _as_given(state: State, name: str, used: _InUse) -> Bundle:
     """A bundle that was published by other means, as a part of the plan."""
+    fleet = used.fleet
     bundle = next(one for one in state.bundles if one.name == name)
     manifest = bundle.manifest or {}
     digests = {str(one.get("name")): str(one.get("sha256")) for one in bundle.files}
@@ -255,24 +311,23 @@ def _look_at(
         and provenance is not None
         and bundle_format.satisfies(provenance, sources, fleet.versions, fleet.goarchs, fleet.edition)
     )
-    return _InUse(bundle, manifest, tuple(apis), sources, opens, satisfied)
+    return _InUse(bundle, manifest, tuple(apis), sources, fleet, opens, satisfied)
 
 
 def _new_bundle(
-    used: _InUse, state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
+    used: _InUse, state: State, wanted: Wanted, work: PluginWork
 ) -> Optional[Tuple[List[Bundle], List[Build]]]:
     """The bundles that take over, first the one that APIs will name, and their builds; None with findings when they
     cannot be made.
     """
-    stems = bundle_format.plugin_stems(used.manifest)
-    files = {stem: layout(fleet.targets, stem, bundle_format.phases(used.manifest, stem)) for stem in stems}
-    shared = all(names is not None for names in files.values())
+    fleet, stems = used.fleet, bundle_format.plugin_stems(used.manifest)
+    files = _shared_files(used.manifest, fleet)
     given = _Given.of(state, wanted)
     compiled = [stem for stem in stems if stem in wanted.sources]
     findings = _unlisted(used, stems, wanted)
     findings += _without_source(compiled, used, wanted)
     findings += _without_artifact(stems, wanted, given, fleet)
-    findings += [] if shared else _unplaceable(used, state, fleet)
+    findings += [] if files is not None else _unplaceable(used.name, state, fleet)
     findings += _further_files(used)
     compilers, wrong = _compilers(state, fleet) if compiled else ({}, [])
     work.findings.extend(findings + wrong)
@@ -294,8 +349,8 @@ def _new_bundle(
     paths = {source.plugin: source.path for source in state.sources}
     sources = {stem: paths.get(stem) or wanted.sources[stem] for stem in compiled}
     parts = _Parts(used, provenance, compilers, sources, given)
-    if shared:
-        pairs = [(stem, target, file) for stem in stems for target, file in (files[stem] or {}).items()]
+    if files is not None:
+        pairs = [(stem, target, file) for stem in stems for target, file in files[stem].items()]
         bundle, builds = parts.bundle(name, pairs)
         return [bundle], builds
     # Every gateway opens X.so here, so each version has a folder of its own; the one that is published is the target's.
@@ -360,11 +415,10 @@ class _Parts:
         return bundle, builds
 
 
-def _opened_by(used: _InUse, fleet: Fleet) -> Tuple[str, ...]:
+def _opened_by(used: _InUse) -> Tuple[str, ...]:
     """The versions that open the files of a bundle in use; the others have what was put in its place."""
-    stems = bundle_format.plugin_stems(used.manifest)
-    shared = all(layout(fleet.targets, stem, bundle_format.phases(used.manifest, stem)) for stem in stems)
-    return tuple(str(version) for version in (fleet.versions if shared else (fleet.target,)))
+    shared = _shared_files(used.manifest, used.fleet) is not None
+    return tuple(str(version) for version in (used.fleet.versions if shared else (used.fleet.target,)))
 
 
 def _kept(bundle: BundleState, versions: Tuple[str, ...]) -> Bundle:
@@ -528,14 +582,17 @@ def _without_artifact(stems: Sequence[str], wanted: Wanted, given: _Given, fleet
     return missing
 
 
-def _unplaceable(used: _InUse, state: State, fleet: Fleet) -> List[Finding]:
+def _unplaceable(bundle: str, state: State, fleet: Fleet) -> List[Finding]:
     """Why builds that no bundle can hold together cannot be put in place host by host either."""
     findings = []
+    accept = ""
+    if all(literal_possible(version, fleet.target) for version in fleet.observed if version != fleet.target):
+        accept = f", or accept with tyk_accept: [{PLUGIN_WINDOW}] that each gateway is without them until it is upgraded"
     if len(fleet.platforms) > 1:
         findings.append(
             _cutover(
-                used.name,
-                f"No bundle can hold builds of {used.name} for {_versions(fleet)} side by side, and the gateways are of "
+                bundle,
+                f"No bundle can hold builds of {bundle} for {_versions(fleet)} side by side, and the gateways are of "
                 "several architectures, which these versions do not tell apart by file name.",
                 "Upgrade the gateways of each architecture in a run of its own, with bundles of their own.",
             )
@@ -544,18 +601,18 @@ def _unplaceable(used: _InUse, state: State, fleet: Fleet) -> List[Finding]:
         if version != fleet.target and not behaves(version, "keeps-bundle-by-name"):
             findings.append(
                 _cutover(
-                    used.name,
-                    f"The plugins of {used.name} have to be put in place host by host, and gateways {version} keep them "
+                    bundle,
+                    f"The plugins of {bundle} have to be put in place host by host, and gateways {version} keep them "
                     "in a folder for each API.",
-                    "Go by way of 4.0.1 or later.",
+                    f"Go by way of 4.0.1 or later{accept}.",
                 )
             )
     return findings + [
         _cutover(
             gateway.host,
-            f"The plugins of {used.name} have to be put in place host by host, but the bundles of {gateway.host} lie in "
+            f"The plugins of {bundle} have to be put in place host by host, but the bundles of {gateway.host} lie in "
             f"{gateway.bundle_volume}, which outlives its container.",
-            "Keep the middleware folder in the container itself, or go to a target from 4.3.2 on.",
+            f"Keep the middleware folder in the container itself, or go to a target from 4.3.2 on{accept}.",
         )
         for gateway in state.gateways
         if gateway.bundle_volume

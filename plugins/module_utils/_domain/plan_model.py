@@ -20,6 +20,11 @@ REPLACE = "replace"
 CONFIRM = "confirm"
 NOTHING = "none"
 
+#: Gateways are without plugins from the switch until they are upgraded.
+PLUGIN_WINDOW = "plugin-window"
+#: The findings that a user can agree to beforehand, by their code.
+ACCEPTABLE = (PLUGIN_WINDOW,)
+
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -52,7 +57,7 @@ class Plugin:
 @dataclass(frozen=True)
 class Wanted:
     """What the user asked for. redis: whether the data plane's Redis may be asked and written to. own_compilers: the versions
-    whose plugin compiler is one that the user named.
+    whose plugin compiler is one that the user named. accept: the codes of findings that the user has agreed to beforehand.
     """
 
     version: Version
@@ -64,6 +69,7 @@ class Wanted:
     stop_timeout: int = 60
     redis: bool = False
     own_compilers: Tuple[str, ...] = ()
+    accept: Tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Wanted:
@@ -97,6 +103,7 @@ class Wanted:
             stop_timeout=int(data.get("stop_timeout") or 60),
             redis=data.get("redis") in (True, "true", "True"),
             own_compilers=tuple(str(version) for version in data.get("own_compilers") or []),
+            accept=_accept(data.get("accept") or []),
         )
 
     @property
@@ -222,7 +229,10 @@ class GatewayStep(Part):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run does, and every reason why it must not. Same state and same wishes: same bytes."""
+    """Everything that a run does, and every reason why it must not. Same state and same wishes: same bytes.
+
+    window: the ids of the APIs that older gateways serve without their plugins, as the user accepted.
+    """
 
     before: Tuple[str, ...]
     to: str
@@ -232,6 +242,7 @@ class Plan:
     reasons: Tuple[str, ...] = ()
     explanation: Tuple[str, ...] = ()
     forgets_backup: bool = False
+    window: Tuple[str, ...] = ()
     builds: Tuple[Build, ...] = ()
     bundles: Tuple[Bundle, ...] = ()
     apis: Tuple[ApiMove, ...] = ()
@@ -284,6 +295,7 @@ class Plan:
             "reasons": list(self.reasons),
             "explanation": list(self.explanation),
             "forgets_backup": self.forgets_backup,
+            "window": list(self.window),
             "builds": [part.to_dict() for part in self.builds],
             "bundles": [part.to_dict() for part in self.bundles],
             "apis": [part.to_dict() for part in self.apis],
@@ -321,6 +333,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
     return value
+
+
+def _accept(codes: Any) -> Tuple[str, ...]:
+    given = [codes] if isinstance(codes, str) else list(codes)
+    unknown = sorted(str(code) for code in given if code not in ACCEPTABLE)
+    if unknown:
+        raise DomainError(
+            _setting(
+                "tyk_accept",
+                f"tyk_accept names {', '.join(unknown)}, which nobody can agree to beforehand.",
+                f"Name findings that can be accepted: {', '.join(ACCEPTABLE)}.",
+            )
+        )
+    return tuple(sorted(set(given)))
 
 
 def _plugins(entries: Any) -> Tuple[Plugin, ...]:

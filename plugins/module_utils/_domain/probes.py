@@ -12,7 +12,7 @@ a request that must be *refused*.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Sequence
+from typing import Any, Collection, Dict, Iterable, List, Mapping, Sequence
 
 DEFAULT_DENY_STATUS = (401, 403)
 
@@ -45,22 +45,27 @@ class Target:
         }
 
 
-def targets(plugins: Iterable[Mapping[str, Any]], apis: Sequence[Mapping[str, Any]]) -> List[Target]:
+def targets(
+    plugins: Iterable[Mapping[str, Any]], apis: Sequence[Mapping[str, Any]], without: Collection[str] = ()
+) -> List[Target]:
     """The requests that the probes of these plugins ask for.
 
-    plugins: entries of tyk_plugins; apis: the API definitions as observed (id, name, listen_path).
+    plugins: entries of tyk_plugins; apis: the API definitions as observed (id, name, listen_path); without: the ids of
+    APIs that nothing is asked of.
     Raises ProbeError when a probe names an API that is not there, or nothing to expect.
     """
     found: List[Target] = []
     for plugin in plugins:
         probe = plugin.get("probe")
         if probe:
-            found.extend(_plugin_targets(str(plugin.get("name")), probe, apis))
+            name = str(plugin.get("name"))
+            api = _api(name, str(probe.get("api", "")), apis)
+            if str(api.get("id")) not in without:
+                found.extend(_plugin_targets(name, probe, str(api.get("listen_path") or "/")))
     return found
 
 
-def _plugin_targets(plugin: str, probe: Mapping[str, Any], apis: Sequence[Mapping[str, Any]]) -> List[Target]:
-    listen_path = _listen_path(plugin, str(probe.get("api", "")), apis)
+def _plugin_targets(plugin: str, probe: Mapping[str, Any], listen_path: str) -> List[Target]:
     expect = probe.get("expect") or {}
     effect = dict(expect.get("headers") or {})
     deny = probe.get("deny")
@@ -99,10 +104,10 @@ def _plugin_targets(plugin: str, probe: Mapping[str, Any], apis: Sequence[Mappin
     return result
 
 
-def _listen_path(plugin: str, wanted: str, apis: Sequence[Mapping[str, Any]]) -> str:
+def _api(plugin: str, wanted: str, apis: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     for api in apis:
         if wanted and wanted in (api.get("id"), api.get("name")):
-            return str(api.get("listen_path") or "/")
+            return api
     raise ProbeError(
         "The probe of plugin '%s' names the API '%s', which the Dashboard does not list; known are: %s."
         % (plugin, wanted, ", ".join(sorted(str(api.get("name")) for api in apis)) or "none")

@@ -131,6 +131,9 @@ def test_builds_of_their_own_need_hosts_that_take_files():
     assert decide("4.0.3", "4.0.16", [PRE]).supported
     refused = decide("4.0.3", "4.0.16", [PRE], placeable=False)
     assert not refused.supported and any("Files would have to be put" in reason for reason in refused.reasons)
+    assert refused.cutover == "per-host"
+    accepted = decide("4.0.3", "4.0.16", [PRE], placeable=False, window_accepted=True)
+    assert accepted.supported and accepted.cutover == "literal" and accepted.compiled == ("4.0.16",)
     assert decide("5.3.0", "5.8.9", [PRE], placeable=False).supported
 
 

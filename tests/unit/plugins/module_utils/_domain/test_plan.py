@@ -16,6 +16,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import pipeline
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan as planning
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Severity
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import decide
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan import Plan, Wanted
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import State
@@ -447,6 +448,68 @@ def test_where_plugins_cannot_be_put_in_place(change: Any, subject: str) -> None
     plan = make(state, version="4.0.16")
     assert errors(plan) and set(errors(plan)) == {"cutover-unsupported"}
     assert finding(plan, "cutover-unsupported").subject == subject and not plan.builds
+
+
+def in_volumes(current: str = "4.0.13", target: str = "4.0.16", response: bool = False) -> Dict[str, Any]:
+    state = old_world(current, target, response)
+    for gateway in state["gateways"]:
+        gateway["bundle_volume"] = "bundles"
+    return state
+
+
+ACCEPTED = {"version": "4.0.16", "redis": True, "accept": ["plugin-window"]}
+
+
+def test_the_published_order_is_followed_only_where_its_window_is_accepted() -> None:
+    refused = make(in_volumes(), version="4.0.16")
+    assert set(errors(refused)) == {"cutover-unsupported"} and not refused.window
+    assert "tyk_accept: [plugin-window]" in finding(refused, "cutover-unsupported").remedy
+    plan = make(in_volumes(), **ACCEPTED)
+    assert errors(plan) == [] and plan.cutover == "literal"
+    assert {build.version for build in plan.builds} == {"4.0.16"}, "nothing is built for gateways that cannot have it"
+    assert all(each.versions == ("4.0.16",) and not each.placed_for for each in plan.new_bundles)
+    assert set(plan.window) == {move.id for move in plan.apis} != set()
+    told = [each for each in plan.findings if each.code == "plugin-window"]
+    assert told and all(each.severity is Severity.WARNING and "refused with 500" in each.message for each in told)
+    assert any("as you accepted" in line for line in planning.summary_lines(plan))
+    assert any("without these plugins" in line for line in plan.explanation)
+    assert pipeline.placements(plan.to_dict(), "gw1") == {"now": [], "stopped": []}
+
+
+def test_what_is_let_through_in_the_window_is_said() -> None:
+    plan = make(in_volumes("4.0.7", "4.0.16"), **ACCEPTED)
+    assert any("the request goes on" in each.message for each in plan.findings if each.code == "plugin-window")
+
+
+def test_a_window_is_not_opened_where_there_is_another_way() -> None:
+    assert make(old_world(), **ACCEPTED).cutover == "per-host"
+    plan = make(world(), accept=["plugin-window"])
+    assert plan.cutover == "shared" and not plan.window
+
+
+def test_no_acceptance_lets_a_gateway_open_a_build_that_would_end_it() -> None:
+    plan = make(in_volumes("4.0.16", "4.3.1"), version="4.3.1", redis=True, accept=["plugin-window"])
+    assert decide("4.0.16", "4.3.1", ["pre"]).foreign
+    assert set(errors(plan)) == {"cutover-unsupported"} and not plan.window
+    assert "tyk_accept" not in finding(plan, "cutover-unsupported").remedy
+
+
+def test_a_window_that_a_killed_run_left_open_closes() -> None:
+    settled = settle(in_volumes(), **ACCEPTED)
+    assert planning.build(settled, Wanted.from_dict(wishes(**ACCEPTED))).empty
+    half = settled.to_dict()
+    half["gateways"][1].update(version="4.0.13", tag="v4.0.13")
+    rest = make(half, **ACCEPTED)
+    assert errors(rest) == [] and not rest.new_bundles and not rest.apis
+    assert [step.host for step in rest.replaced_gateways] == ["gw2"] and rest.cutover == "literal"
+    assert rest.window, "gw2 is still without its plugins"
+    after = planning.build(planning.after(State.from_dict(half), rest), Wanted.from_dict(wishes(**ACCEPTED)))
+    assert after.empty and not after.window
+
+
+def test_only_what_can_be_accepted_is_accepted() -> None:
+    with pytest.raises(DomainError, match="tyk_accept names image-missing"):
+        Wanted.from_dict(wishes(accept=["plugin-window", "image-missing"]))
 
 
 def test_a_volume_is_no_matter_where_one_bundle_serves_both() -> None:
