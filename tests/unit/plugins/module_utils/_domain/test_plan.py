@@ -452,8 +452,8 @@ def test_where_plugins_cannot_be_put_in_place(change: Any, subject: str) -> None
 
 def in_volumes(current: str = "4.0.13", target: str = "4.0.16", response: bool = False) -> Dict[str, Any]:
     state = old_world(current, target, response)
-    for gateway in state["gateways"]:
-        gateway["bundle_volume"] = "bundles"
+    for each in state["gateways"]:
+        each["bundle_volume"] = "bundles"
     return state
 
 
