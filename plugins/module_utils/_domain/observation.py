@@ -44,6 +44,7 @@ def gateway(
         "image_id": str(container.get("image_id") or ""),
         "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
         "package": str(found.get("name") or "") if packaged else "",
+        "glibc": str(found.get("glibc") or ""),
         "bundle_volume": _mounted(
             container.get("mounts") or {}, package_settings(settings, "gateway")["middleware_path"]
         ),
@@ -162,5 +163,6 @@ def found_by_host(hostvars: Mapping[str, Mapping[str, Any]], hosts: List[str], f
             registered = (hostvars[host].get(fact) or {}) if host in hostvars else {}
             seen: Mapping[str, Any] = registered.get("package") or next(iter(registered.get("containers") or []), {})
             if seen.get("found"):
-                result[host] = seen
+                glibc = (registered.get("glibc") or {}).get("host")
+                result[host] = {**seen, "glibc": glibc} if glibc else seen
     return result

@@ -255,7 +255,8 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
         window_accepted=PLUGIN_WINDOW in wanted.accept,
     )
     plugins = [PluginFacts(plugin.name, plugin.given_by) for plugin in wanted.plugins]
-    found = traps(decision, plugins=plugins, hooks=work.hooks)
+    glibc = {gateway.host: gateway.glibc for gateway in state.gateways if gateway.package}
+    found = traps(decision, plugins=plugins, hooks=work.hooks, glibc=glibc)
     if decision.path == GAP:
         found.append(
             info(

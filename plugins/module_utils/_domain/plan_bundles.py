@@ -610,7 +610,7 @@ def _unplaceable(bundle: str, state: State, fleet: Fleet) -> List[Finding]:
     return findings + [
         _cutover(
             gateway.host,
-            f"The plugins of {bundle} have to be put in place host by host, but the bundles of {gateway.host} lie in "
+            f"Plugins have to be put in place host by host, but the bundles of {gateway.host} lie in "
             f"{gateway.bundle_volume}, which outlives its container.",
             f"Keep the middleware folder in the container itself, or go to a target from 4.3.2 on{accept}.",
         )

@@ -100,3 +100,9 @@ def test_a_compose_service_has_the_container_that_compose_names():
 def test_a_package_is_found_like_a_container():
     hostvars = {"gw1": {"a": {"skipped": True}, "b": {"package": PACKAGE}}, "gw2": {"a": {"containers": [CONTAINER]}, "b": {}}}
     assert observation.found_by_host(hostvars, ["gw1", "gw2"], ["a", "b"]) == {"gw1": PACKAGE, "gw2": CONTAINER}
+
+
+def test_the_c_library_of_a_host_with_a_package_is_kept() -> None:
+    hostvars = {"gw1": {"seen": {"package": PACKAGE, "glibc": {"host": "2.28", "needed": "2.34"}}}}
+    found = observation.found_by_host(hostvars, ["gw1"], ["seen"])["gw1"]
+    assert observation.gateway("gw1", {"gateway_deployment": "package"}, None, found)["glibc"] == "2.28"

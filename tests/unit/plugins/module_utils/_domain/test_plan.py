@@ -518,6 +518,14 @@ def test_a_volume_is_no_matter_where_one_bundle_serves_both() -> None:
     assert errors(make(state)) == []
 
 
+@pytest.mark.parametrize(("glibc", "told"), [("2.28", "has 2.28"), ("", "may have an older one"), ("2.39", "")])
+def test_a_host_whose_c_library_is_too_old_for_the_compilers(glibc: str, told: str) -> None:
+    state = world()
+    state["gateways"][0].update(deployment="package", package="tyk-gateway", repository="", glibc=glibc)
+    said = [each.message for each in make(state).findings if each.code == "plugin-glibc"]
+    assert ([told in each and "gw1" in each for each in said] == [True]) if told else said == []
+
+
 def test_stripped_builds_are_other_builds() -> None:
     stripped = [dict(plugin, strip=True) for plugin in wishes()["plugins"]]
     plain, small = make(world()), make(world(), plugins=stripped)
