@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
+import requests
 import yaml
 
 import ansible_collections
+from ansible_collections.tyk.upgrade.plugins.filter.run import joined_url
 from ansible_collections.tyk.upgrade.tests.unit.plugins import go_builds
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.mserv import MservServer
@@ -40,12 +42,13 @@ PHASES = """
   gather_facts: false
   tasks:
     - include_role: {name: tyk.upgrade.preflight}
-    - include_role: {name: tyk.upgrade.plugins, tasks_from: stage}
+    - include_role: {name: tyk.upgrade.plugins, tasks_from: stage, public: true}
       when: "'stage' in phases"
     - include_role: {name: tyk.upgrade.api_definitions, tasks_from: apply}
       when: "'switch' in phases"
     - include_role: {name: tyk.upgrade.report, tasks_from: conclude}
-    - copy: {content: "{{ hostvars.localhost.preflight_run.plan | to_json }}", dest: "{{ plan_dest }}", mode: "0600"}
+    - copy: {content: "{{ [shared, plugins_fetch_url | default('')] | to_json }}", dest: "{{ plan_dest }}", mode: "0600"}
+      vars: {shared: "{{ hostvars.localhost.preflight_run.plan }}"}
       delegate_to: localhost
       changed_when: false
       check_mode: false
@@ -64,6 +67,7 @@ class Bucket:
         access = {"endpoint_url": f"http://{host}:{port}", "region": "us-east-1"}
         access.update(access_key="root", secret_key="root-secret")
         self.store = {"kind": "s3", "bucket": "plugins", "prefix": "bundles", **access}
+        self.store["url"] = f"{access['endpoint_url']}/plugins/bundles"
         self._client = boto3.client(
             "s3",
             endpoint_url=access["endpoint_url"],
@@ -72,6 +76,9 @@ class Bucket:
             aws_secret_access_key="root-secret",
         )
         self._client.create_bucket(Bucket="plugins")
+        gateways = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::plugins/*"}
+        policy = {"Version": "2012-10-17", "Statement": [gateways]}
+        self._client.put_bucket_policy(Bucket="plugins", Policy=json.dumps(policy))
 
     def names(self) -> List[str]:
         listed = self._client.list_objects_v2(Bucket="plugins").get("Contents", [])
@@ -86,7 +93,7 @@ class Mserv:
 
     def __init__(self, folder: Path) -> None:
         self.server = MservServer(api_key="mserv-api-key")
-        self.store = {"kind": "mserv", "url": self.server.url, "api_key": "mserv-api-key"}
+        self.store = {"kind": "mserv", "url": f"{self.server.url}?api_key=mserv-api-key"}
 
     def names(self) -> List[str]:
         return list(self.server.records)
@@ -104,6 +111,7 @@ class World:
         self.gateway = GatewayServer(VERSION)
         self.dashboard = DashboardServer()
         self.plan: Dict[str, Any] = {}
+        self.fetch_url = ""
         self.old = self.publish_old(plugin)
         self.dashboard.add("orders", self.old)
         (folder / "phases.yml").write_text(PHASES)
@@ -161,7 +169,7 @@ class World:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         if not playbook:
-            self.plan = json.loads((self.folder / "plan.json").read_text())
+            self.plan, self.fetch_url = json.loads((self.folder / "plan.json").read_text())
         return done.stdout
 
     @property
@@ -171,6 +179,12 @@ class World:
         assert [bundle["name"] for bundle in self.plan["bundles"] if not bundle["keep"]] == [move["to_bundle"]]
         assert {build["bundle"] for build in self.plan["builds"]} == {move["to_bundle"]}
         return str(move["to_bundle"])
+
+    def fetched(self, name: str) -> bytes:
+        """What gateways get."""
+        answer = requests.get(joined_url(self.fetch_url, name), timeout=10)
+        answer.raise_for_status()
+        return answer.content
 
     @property
     def new(self) -> List[str]:
@@ -211,6 +225,7 @@ def test_a_bucket_has_the_bundle_under_the_name_of_the_plan(world: World) -> Non
     predicted = world.planned
     assert changed(world.play("stage", "switch")) > 0 and world.new == [predicted]
     assert world.planned == predicted and world.dashboard.bundle("orders") == predicted
+    assert world.fetched(predicted) == (world.folder / "work" / predicted).read_bytes()
     assert changed(world.play("stage", "switch")) == 0 and world.plan["empty"] and world.new == [predicted]
 
 
@@ -222,6 +237,7 @@ def test_each_phase_finds_the_name_that_the_store_chose(world: World) -> None:
     world.play("stage")
     (published,) = world.new
     assert world.planned == published and UUID.fullmatch(published)
+    assert world.fetched(published) == world.kind.server.bundles[published]
 
     world.forget()
     switch = world.play(playbook=str(ROOT / "playbooks" / "switch.yml"), check=True)
