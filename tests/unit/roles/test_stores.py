@@ -47,8 +47,8 @@ PHASES = """
     - include_role: {name: tyk.upgrade.api_definitions, tasks_from: apply}
       when: "'switch' in phases"
     - include_role: {name: tyk.upgrade.report, tasks_from: conclude}
-    - copy: {content: "{{ [shared, plugins_fetch_url | default('')] | to_json }}", dest: "{{ plan_dest }}", mode: "0600"}
-      vars: {shared: "{{ hostvars.localhost.preflight_run.plan }}"}
+    - copy: {content: "{{ [plan, plugins_fetch_url | default('')] | to_json }}", dest: "{{ plan_dest }}", mode: "0600"}
+      vars: {plan: "{{ hostvars.localhost.preflight_run.plan }}"}
       delegate_to: localhost
       changed_when: false
       check_mode: false
