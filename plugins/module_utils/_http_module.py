@@ -105,6 +105,23 @@ def predicted(steps: Sequence[writer.Step], header: str) -> Dict[str, Any]:
     return written(steps, [writer.Result(step, outcomes[step.needed]) for step in steps], header)
 
 
+def end(
+    module: AnsibleModule,
+    steps: Sequence[writer.Step],
+    results: Sequence[writer.Result],
+    header: str,
+    backup: Optional[str],
+    seconds: float,
+) -> None:
+    """End an API definition module with what came of each write; a failure names the backup."""
+    outcome = {**written(steps, results, header), "backup": backup, "seconds": seconds}
+    problems = [result.problem for result in results if result.problem]
+    if problems:
+        outcome["findings"] += to_dicts(problem.finding for problem in problems)
+        module.fail_json(msg=writer.failure_sentence(results, backup), **outcome)
+    module.exit_json(**outcome)
+
+
 def written(steps: Sequence[writer.Step], results: Sequence[writer.Result], header: str) -> Dict[str, Any]:
     """The result of API definition modules."""
     shown = [result.to_dict() for result in results]

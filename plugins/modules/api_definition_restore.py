@@ -108,14 +108,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import api_definition_writer as writer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.dashboard import api_id
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
     dashboard,
     dashboard_arguments,
+    end,
     fail,
     fail_findings,
     predicted,
-    written,
 )
 
 
@@ -158,13 +157,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(**predicted(steps, header), backup=backup, seconds=round(time.monotonic() - started, 3))
     results = writer.execute(client, steps, workers)
-    outcome = written(steps, results, header)
-    outcome.update(backup=backup, seconds=round(time.monotonic() - started, 3))
-    problems = [result.problem for result in results if result.problem]
-    if problems:
-        outcome["findings"] += to_dicts(problem.finding for problem in problems)
-        module.fail_json(msg=writer.failure_sentence(results, backup), **outcome)
-    module.exit_json(**outcome)
+    end(module, steps, results, header, backup=backup, seconds=round(time.monotonic() - started, 3))
 
 
 if __name__ == "__main__":
