@@ -42,6 +42,23 @@ options:
         type: list
         elements: str
         default: []
+      hooks:
+        description:
+          - The hooks that name functions. A function that the plugin does not export, or that is not of the type that
+            its hooks need, is a finding.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          symbol:
+            description: The function.
+            type: str
+            required: true
+          kind:
+            description: The kind of hook, as a bundle's manifest calls it, or V(analytics) for an analytics plugin.
+            type: str
+            required: true
+            choices: [pre, auth_check, post_key_auth, post, response, analytics]
   gateway:
     description:
       - The gateway that shall load the plugins. Exactly one of O(gateway.path), O(gateway.image) and
@@ -87,6 +104,9 @@ EXAMPLES = r"""
     files:
       - path: /srv/artifacts/CustomGoPlugin_v5.8.9_linux_amd64.so
         symbols: [AddHeader]
+        hooks:
+          - symbol: AddHeader
+            kind: pre
 
 - name: See whether two plugins fit the gateway that they are meant for, and each other
   tyk.upgrade.plugin_info:
@@ -159,6 +179,31 @@ results:
       description: The functions that it exports.
       type: list
       elements: str
+    functions:
+      description:
+        - What it exports with its type, functions and variables, sorted by name. Empty where the file does not tell it
+          in a way that is known here, as before Go 1.18.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The function or variable.
+          type: str
+        type:
+          description: Its type. Packages go by their names.
+          type: str
+          sample: func(http.ResponseWriter, *http.Request)
+        variable:
+          description: Whether it is a variable, which is no hook whatever its type.
+          type: bool
+        packages:
+          description: The import path of each parameter's type, empty for one that has none.
+          type: list
+          elements: str
+        kinds:
+          description: The kinds of hooks that it can be used for.
+          type: list
+          elements: str
     tags:
       description: The build tags.
       type: list
@@ -294,12 +339,16 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import Inspected, inspect, unfit_for_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_binary import GatewayBinary
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
+    SIGNATURES,
     Comparison,
+    GoProgram,
     clashes,
     compare,
     compare_platform,
     describe,
     missing_functions,
+    usable_as,
+    wrong_types,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
@@ -322,6 +371,15 @@ def argument_spec() -> Dict[str, Any]:
             "options": {
                 "path": {"type": "path", "required": True},
                 "symbols": {"type": "list", "elements": "str", "default": []},
+                "hooks": {
+                    "type": "list",
+                    "elements": "dict",
+                    "default": [],
+                    "options": {
+                        "symbol": {"type": "str", "required": True},
+                        "kind": {"type": "str", "required": True, "choices": list(SIGNATURES)},
+                    },
+                },
             },
         },
         "gateway": {
@@ -387,6 +445,30 @@ def glibc_of(gateway: GatewayBinary, wanted: Optional[str]) -> str:
     return wanted or gateway.glibc
 
 
+def of_hooks(program: GoProgram, file: Dict[str, Any]) -> List[Finding]:
+    """What is wrong with the functions that hooks name; of a variable one finding is enough."""
+    kinds: Dict[str, List[str]] = {}
+    for hook in file["hooks"]:
+        kinds.setdefault(hook["symbol"], []).append(hook["kind"])
+    wrong = wrong_types(program, kinds)
+    named = dict.fromkeys([*file["symbols"], *kinds])
+    known = [symbol for symbol in named if symbol not in kinds or symbol not in program.types]
+    return [*missing_functions(program, known), *wrong]
+
+
+def functions_of(program: GoProgram) -> List[Dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "type": one.type,
+            "variable": not one.function,
+            "packages": list(one.packages),
+            "kinds": usable_as(one),
+        }
+        for name, one in sorted(program.types.items())
+    ]
+
+
 def result_of(path: str, plugin: Inspected, comparison: Optional[Comparison], fits: bool) -> Dict[str, Any]:
     program = plugin.program
     return {
@@ -400,6 +482,7 @@ def result_of(path: str, plugin: Inspected, comparison: Optional[Comparison], fi
         "plugin_path": program.plugin_path,
         "module": program.info.main.path if program.info.main else "",
         "symbols": list(program.functions),
+        "functions": functions_of(program),
         "glibc_versions": list(plugin.glibc_versions),
         "stripped": plugin.stripped,
         "differences": comparison and comparison.to_dict(),
@@ -424,7 +507,7 @@ def look(module: AnsibleModule, gateway: Optional[GatewayBinary]) -> Dict[str, A
             found.extend(comparison.findings)
         elif params["goarch"]:
             found.extend(compare_platform(plugin.program, params["goarch"]))
-        found.extend(missing_functions(plugin.program, file["symbols"]))
+        found.extend(of_hooks(plugin.program, file))
         plugins.append(plugin)
         findings.extend(found)
         results.append(result_of(file["path"], plugin, comparison, not has_errors(found)))

@@ -20,7 +20,8 @@ description:
     instead, in a container without network, Redis or control plane, which is judged by what it says about each of them.
     What fails there is tried alone, too. A plugin is opened, but no request is made, so none of its functions is called.
   - Fails if one does not load, naming the package that differs, the function that is missing, the other plugin that it
-    cannot share a process with, or that the gateway's process died.
+    cannot share a process with, or that the gateway's process died; and, with the kinds of hooks given, if a function is
+    not of the type that they need.
   - That a plugin loads does not prove what it does; a probe against a running gateway does.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
@@ -59,6 +60,25 @@ options:
             type: list
             elements: str
             required: true
+          hooks:
+            description:
+              - The hooks that name functions, to hold the type of each function against what its hooks need. A gateway
+                loads a function of another type, too, and then answers every request with an error.
+              - The types are read from the file. Nothing is said about those of a plugin that does not tell them, as
+                before Go 1.18.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              symbol:
+                description: The function.
+                type: str
+                required: true
+              kind:
+                description: The kind of hook, as a bundle's manifest calls it, or V(analytics) for an analytics plugin.
+                type: str
+                required: true
+                choices: [pre, auth_check, post_key_auth, post, response, analytics]
   timeout:
     description:
       - Seconds that loading one plugin may take, or a throw-away gateway to load all of them.
@@ -81,6 +101,9 @@ EXAMPLES = r"""
         files:
           - path: /var/cache/tyk-upgrade/plugins/0123456789abcdef/CustomGoPlugin_v5.8.9_linux_amd64.so
             symbols: [AddHeader]
+            hooks:
+              - symbol: AddHeader
+                kind: pre
 """
 
 RETURN = r"""
@@ -103,13 +126,13 @@ results:
       description: How it was tried, V(plugin load) or V(throw-away gateway).
       type: str
     ok:
-      description: Whether it was loaded and the function was found.
+      description: Whether it was loaded and the function was found, which is of the type that its hooks need.
       type: bool
     rc:
       description: The exit code, null if it did not end in time.
       type: int
     message:
-      description: What the gateway said.
+      description: What the gateway said, or what the file tells of the function.
       type: str
     package:
       description: The package that differs, empty if that is not what is wrong.
@@ -134,14 +157,17 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     split_reference,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
+    Hook,
     Loaded,
     findings_of,
     load_once,
     sweep,
+    with_types,
     without_symbol,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_in_image
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import prove_in_image
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import SIGNATURES
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -197,7 +223,14 @@ class Verifier:
 
 
 def hooks_of(check: Dict[str, Any]) -> List[Hook]:
-    return [Hook(file["path"], symbol) for file in check["files"] for symbol in file["symbols"]]
+    """Each function of each file once, with the kinds of hooks that name it."""
+    found = []
+    for file in check["files"]:
+        kinds: Dict[str, List[str]] = {symbol: [] for symbol in file["symbols"]}
+        for hook in file["hooks"]:
+            kinds.setdefault(hook["symbol"], []).append(hook["kind"])
+        found += [Hook(file["path"], symbol, tuple(dict.fromkeys(some))) for symbol, some in kinds.items()]
+    return found
 
 
 def version_of(given: Optional[str], image: Image) -> Optional[Version]:
@@ -222,7 +255,7 @@ def version_of(given: Optional[str], image: Image) -> Optional[Version]:
 def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params = module.params
     checks = params["checks"]
-    paths = {file["path"] for check in checks for file in check["files"] if file["symbols"]}
+    paths = {hook.file for check in checks for hook in hooks_of(check)}
     for path in sorted(path for path in paths if not os.path.isfile(path)):
         raise DomainError(
             error("setting-invalid", path, f"The plugin {path} to be loaded does not exist.", "Check the path.")
@@ -237,6 +270,7 @@ def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
         hooks = hooks_of(check)
         if hooks:
             means, loaded = verifier.check(check["image"], version, hooks)
+            loaded = with_types(loaded, hooks)
             results += [result_from(check["image"], means, one) for one in loaded]
             findings += findings_of(check["image"], loaded)
     if has_errors(findings):
@@ -274,6 +308,15 @@ def main() -> None:
                         "options": {
                             "path": {"type": "path", "required": True},
                             "symbols": {"type": "list", "elements": "str", "required": True},
+                            "hooks": {
+                                "type": "list",
+                                "elements": "dict",
+                                "default": [],
+                                "options": {
+                                    "symbol": {"type": "str", "required": True},
+                                    "kind": {"type": "str", "required": True, "choices": list(SIGNATURES)},
+                                },
+                            },
                         },
                     },
                 },

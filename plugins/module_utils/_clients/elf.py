@@ -29,6 +29,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file impo
     NotElf,
     what_it_is,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_functions import exported_types
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
     BuildInfo,
     GoProgram,
@@ -141,6 +142,7 @@ def _inspected(elf: ElfFile, name: str, size: int) -> Inspected:
         info=built,
         plugin_path=plugin_path,
         functions=_functions(elf, plugin_path) if plugin_path else (),
+        types=exported_types(elf, plugin_path) if plugin_path else {},
         fingerprints=fingerprints,
         glibc=newest_glibc(versions),
         libraries=tuple(elf.libraries),

@@ -372,14 +372,19 @@ class ElfFile:
 
     def pointers(self) -> Dict[int, int]:
         """What the dynamic linker writes into pointers: their addresses, and the addresses that they point to."""
-        table, size = self._place_of(DT_RELA), self.dynamic.get(DT_RELASZ, [0])[0]
-        if table is None or self.bits == 32:
+        table, size = self.relocations()
+        if self.bits == 32:
             return {}
         written = {}
         for place, info, addend in struct.iter_unpack(self.order + "QQq", self.content[table : table + size]):
             index = info >> 32
             written[place] = (self.symbol_at(index) if index else 0) + addend
         return written
+
+    def relocations(self) -> Tuple[int, int]:
+        """Where in the file the table is that says what to write into pointers, and its size; 0 and 0 without one."""
+        table, size = self._place_of(DT_RELA), self.dynamic.get(DT_RELASZ, [0])[0]
+        return (0, 0) if table is None else (table, size)
 
     def _place_of(self, tag: int) -> Optional[int]:
         values = self.dynamic.get(tag)

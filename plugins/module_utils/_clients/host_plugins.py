@@ -20,18 +20,20 @@ import subprocess
 import tempfile
 import zipfile
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
+    Hook,
     Loaded,
     Verdict,
     findings_of,
     judge,
+    with_types,
     without_symbol,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, prove_with_binary
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import prove_with_binary
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
@@ -102,12 +104,13 @@ def try_bundle(
         others: List[Hook] = []
         for other_path, other_subject in beside:
             others += _unpack(stack, other_path, plugins_of(other_path, other_subject, loader.version)[0])
-        loaded = load_all(hooks, others, loader)
+        loaded = with_types(load_all(hooks, others, loader), hooks)
     return [to_dict(one) for one in loaded], findings_of(loader.name, loaded)
 
 
-def plugins_of(path: str, subject: str, version: str) -> Tuple[List[Tuple[str, str]], List[Finding]]:
-    """File and symbol of each Go hook of a bundle, as a gateway of this version resolves them; else what is wrong."""
+def plugins_of(path: str, subject: str, version: str) -> Tuple[List[Hook], List[Finding]]:
+    """File (its name in the bundle) and function of the Go hooks of a bundle, as a gateway of this version resolves
+    them; else what is wrong."""
     opened = bundle_archive.read(path, MAX_UNPACKED, subject)
     wrong = [one for one in opened.findings if one.severity.value == "error"]
     if wrong or opened.manifest is None or not bundles.is_go(opened.manifest):
@@ -116,11 +119,11 @@ def plugins_of(path: str, subject: str, version: str) -> Tuple[List[Tuple[str, s
     return ([], missing) if missing else (wanted, [])
 
 
-def _unpack(stack: ExitStack, path: str, wanted: Sequence[Tuple[str, str]]) -> List[Hook]:
+def _unpack(stack: ExitStack, path: str, wanted: Sequence[Hook]) -> List[Hook]:
     if not wanted:
         return []
-    folder = stack.enter_context(unpacked(path, sorted({name for name, _symbol in wanted})))
-    return [Hook(os.path.join(folder, name), symbol) for name, symbol in wanted]
+    folder = stack.enter_context(unpacked(path, sorted({hook.file for hook in wanted})))
+    return [replace(hook, file=os.path.join(folder, hook.file)) for hook in wanted]
 
 
 def load_all(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:
@@ -148,9 +151,9 @@ def load_in_gateway(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loade
 
 def files_for(
     manifest: Mapping[str, Any], names: List[str], subject: str, version: str
-) -> Tuple[List[Tuple[str, str]], List[Finding]]:
-    """File and symbol of each hook as a gateway of this version resolves them, and a finding for each it cannot."""
-    wanted: Dict[Tuple[str, str], None] = {}
+) -> Tuple[List[Hook], List[Finding]]:
+    """Each file and function as a gateway of this version resolves them, and a finding for each hook it cannot."""
+    wanted: Dict[Tuple[str, str], List[str]] = {}
     missing = []
     for hook in bundles.hooks(manifest):
         if hook.disabled and can_plugin_load(version):
@@ -166,8 +169,8 @@ def files_for(
                 )
             )
         else:
-            wanted[(found, hook.name)] = None
-    return list(wanted), missing
+            wanted.setdefault((found, hook.name), []).append(hook.kind)
+    return [Hook(file, symbol, tuple(dict.fromkeys(kinds))) for (file, symbol), kinds in wanted.items()], missing
 
 
 def load_together(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:

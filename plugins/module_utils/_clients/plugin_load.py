@@ -4,6 +4,8 @@
 """Loading plugins in the very gateway image that shall run them, in containers that are thrown away.
 
 Each file and symbol gets a process of its own: a plugin of another Go generation kills the process that opens it.
+
+Loading proves that a symbol is there, and not that it is a function that a hook can call. That is read from the file.
 """
 
 from __future__ import annotations
@@ -19,6 +21,13 @@ from dataclasses import dataclass, replace
 from typing import IO, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parents_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import inspect
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
+    Exported,
+    GoProgram,
+    missing_function,
+    wrong_type,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
 
 FOLDER = "tyk-upgrade-verify"
@@ -51,6 +60,15 @@ _NO_COMMAND = (
 
 
 @dataclass(frozen=True)
+class Hook:
+    """A function of a plugin. file: the plugin on the host that runs the module; kinds: pre, response …, if known."""
+
+    file: str
+    symbol: str
+    kinds: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the gateway said about one symbol of one file."""
 
@@ -59,6 +77,8 @@ class Verdict:
     message: str = ""
     package: str = ""
     remedy: str = ""
+    unfit: bool = False  # it was opened and has the symbol, which is not of a type that the hooks need
+    exported: Optional[Exported] = None  # what it is, where the gateway has said so
 
 
 @dataclass(frozen=True)
@@ -234,13 +254,49 @@ def without_symbol(loaded: Loaded) -> Loaded:
     return replace(loaded, verdict=Verdict(True, message="loaded into one process"))
 
 
+def with_types(loaded: Sequence[Loaded], hooks: Sequence[Hook]) -> List[Loaded]:
+    """The verdicts with what the files themselves tell of the functions; a file that tells nothing changes none."""
+    kinds = {(hook.file, hook.symbol): hook.kinds for hook in hooks}
+    programs: Dict[str, Optional[GoProgram]] = {}
+    found = []
+    for one in loaded:
+        wanted = kinds.get((one.files[0], one.symbol))
+        if wanted is None or len(one.files) > 1 or not (one.verdict.ok or one.verdict.code == "plugin-symbol-missing"):
+            found.append(one)
+            continue
+        if one.files[0] not in programs:
+            programs[one.files[0]] = _program(one.files[0])
+        program = programs[one.files[0]]
+        found.append(replace(one, verdict=_with_type(one.verdict, program, one.symbol, wanted)))
+    return found
+
+
+def _program(path: str) -> Optional[GoProgram]:
+    try:
+        return inspect(path).program
+    except (OSError, ValueError):
+        return None
+
+
+def _with_type(verdict: Verdict, program: Optional[GoProgram], symbol: str, kinds: Sequence[str]) -> Verdict:
+    exported = (program.types.get(symbol) if program else None) or verdict.exported
+    message, remedy = wrong_type(symbol, exported, kinds)
+    if message:
+        return Verdict(False, "plugin-symbol-missing", message, "", remedy, unfit=True)
+    if not verdict.ok and not verdict.unfit and program and program.functions and symbol not in program.functions:
+        message, remedy = missing_function(program, symbol)
+        return replace(verdict, message=f"it has {message}", remedy=remedy)
+    return verdict
+
+
 def finding_of(gateway: str, loaded: Loaded) -> Finding:
     """The verdict as a finding. gateway: the image, or the program."""
     names = " with ".join(os.path.basename(path) for path in loaded.files)
+    done = "used" if loaded.verdict.unfit else "loaded"
     return error(
         loaded.verdict.code,
         f"{names} in {gateway}",
-        f"{names} ({loaded.symbol}) cannot be loaded by {gateway}: {loaded.verdict.message}.",
+        f"{names} ({loaded.symbol}) cannot be {done} by {gateway}: {loaded.verdict.message}.",
         loaded.verdict.remedy,
     )
 

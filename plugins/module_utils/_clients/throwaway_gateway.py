@@ -34,12 +34,14 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, S
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
     FOLDER,
+    Hook,
     Loaded,
     Verdict,
     judge,
     labels,
     write_tar,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import SIGNATURES, Exported
 
 _PR_SET_PDEATHSIG = 1
 try:
@@ -63,14 +65,6 @@ _OTHER_TYPE = re.compile(r"could not cast function symbol to (?P<type>http\.Hand
 _RESPONSE_HOOK = "Loaded Go response plugin: "
 _PANIC = "Panic while loading an API"
 _PORT_TAKEN = "address already in use"
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A function of a plugin. file: the plugin on the host that runs the module."""
-
-    file: str
-    symbol: str
 
 
 @dataclass(frozen=True)
@@ -218,13 +212,14 @@ def _verdict(run: Run, lines: Sequence[str], hook: Hook) -> Verdict:
             "plugin-symbol-missing",
             f"symbol {hook.symbol} is not of a type that a gateway calls",
             "",
-            "Export func(http.ResponseWriter, *http.Request), or for a response hook "
-            "func(http.ResponseWriter, *http.Response, *http.Request).",
+            f"Export {SIGNATURES['pre'].type}, or for a response hook {SIGNATURES['response'].type}.",
+            unfit=True,
         )
     if other_types or any(_RESPONSE_HOOK in line for line in lines):
         # It was opened and found. Whatever ended the process afterwards has to do with another one.
         kind = "response" if "http.HandlerFunc" in other_types else "request"
-        return Verdict(True, message=f"loaded by a throw-away gateway, usable as a {kind} hook")
+        exported = Exported(SIGNATURES["response" if kind == "response" else "pre"].type) if other_types else None
+        return Verdict(True, message=f"loaded by a throw-away gateway, usable as a {kind} hook", exported=exported)
     return _renamed(_unsaid(run), hook)
 
 

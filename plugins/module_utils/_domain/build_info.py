@@ -39,7 +39,41 @@ GENERATIONS: Tuple[Tuple[int, ...], ...] = ((19,), (21, 22), (23, 24, 25), (26,)
 
 SOURCE_RUNTIME = "Go, runtime/plugin.go"
 SOURCE_GENERATIONS = "seen on real gateways"
+SOURCE_HOOKS = "v5.8.9:goplugin/goplugin.go, goplugin/analyticsplugin.go"
 RIGHT_COMPILER = "Compile it with the plugin compiler of exactly the gateway's version and edition"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a function has to be so that a gateway can call it. package: import path of all its parameters' types."""
+
+    type: str
+    package: str
+
+
+_REQUEST = Signature("func(http.ResponseWriter, *http.Request)", "net/http")
+#: By kind of hook, as a bundle's manifest calls it; analytics stands for an API's analytics plugin.
+SIGNATURES: Mapping[str, Signature] = {
+    "pre": _REQUEST,
+    "auth_check": _REQUEST,
+    "post_key_auth": _REQUEST,
+    "post": _REQUEST,
+    "response": Signature("func(http.ResponseWriter, *http.Response, *http.Request)", "net/http"),
+    "analytics": Signature("func(*analytics.AnalyticsRecord)", "github.com/TykTechnologies/tyk-pump/analytics"),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a plugin exports under a name: a function, or a variable, of this type."""
+
+    type: str
+    function: bool = True
+    packages: Tuple[str, ...] = ()  # import path of each parameter's type, empty where that has or tells none
+
+    @property
+    def shown(self) -> str:
+        return self.type if self.function else f"a variable of type {self.type}"
 
 
 @dataclass(frozen=True)
@@ -142,6 +176,7 @@ class GoProgram:
     info: BuildInfo
     plugin_path: str = ""  # the path under which Go knows a plugin; a process loads one plugin of a path
     functions: Tuple[str, ...] = ()  # what the main package of a plugin exports
+    types: Mapping[str, Exported] = field(default_factory=dict)  # of exported functions and variables, where it is known
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # package path -> what its exported parts hash to
     glibc: str = ""  # the newest version of the C library that it needs, "2.34"
     libraries: Tuple[str, ...] = ()
@@ -281,27 +316,88 @@ def clashes(plugins: Sequence[GoProgram], gateway: GoProgram) -> List[Finding]:
 
 def missing_functions(plugin: GoProgram, wanted: Iterable[str]) -> List[Finding]:
     """Functions that hooks name and that the plugin does not export."""
-    found = []
-    for name in wanted:
-        if name in plugin.functions:
-            continue
-        near = next((one for one in plugin.functions if one.lower() == name.lower()), "")
-        exports = f"it exports {_listed(plugin.functions)}" if plugin.functions else "it exports no function at all"
-        if near:
-            remedy = f"Write {near} in the bundle's manifest, as the function is called."
-        elif not name[:1].isupper():
-            remedy = "Go exports only names that begin with a capital letter; rename the function and the hook."
-        else:
-            remedy = "Export a function of that name from package main, or correct the name in the bundle's manifest."
-        found.append(
-            error(
-                "plugin-symbol-missing",
-                plugin.name,
-                f"{plugin.name} has no function {name}; {exports}.",
-                remedy,
-            )
+    told = [missing_function(plugin, name) for name in wanted if name not in plugin.functions]
+    return [
+        error("plugin-symbol-missing", plugin.name, f"{plugin.name} has {clause}.", remedy) for clause, remedy in told
+    ]
+
+
+def missing_function(plugin: GoProgram, name: str) -> Tuple[str, str]:
+    """What a plugin has where a function is missing (as in "it has no function …; it exports …"), and what helps."""
+    near = next((one for one in plugin.functions if one.lower() == name.lower()), "")
+    exports = f"it exports {_listed(plugin.functions)}" if plugin.functions else "it exports no function at all"
+    if near:
+        remedy = f"Write {near} in the bundle's manifest, as the function is called."
+    elif not name[:1].isupper():
+        remedy = "Go exports only names that begin with a capital letter; rename the function and the hook."
+    else:
+        remedy = "Export a function of that name from package main, or correct the name in the bundle's manifest."
+    return f"no function {name}; {exports}", remedy
+
+
+def wrong_type(symbol: str, exported: Optional[Exported], kinds: Iterable[str]) -> Tuple[str, str]:
+    """Why a gateway could not call what a plugin exports under a name for hooks of these kinds, and what helps.
+
+    A clause and a remedy; both empty if it could, or if it is not known what is exported. `plugin load` only looks the name up:
+    the gateway itself needs a function of exactly this type, and answers every request with an error if it has none.
+    """
+    needed: Dict[str, List[str]] = {}
+    for kind in kinds:
+        signature = SIGNATURES.get(kind)
+        if exported and signature and not _callable_as(exported, signature):
+            needed.setdefault(_shown(signature, exported), []).append(kind)
+    if exported is None or not needed:
+        return "", ""
+    wants = ", ".join(f"as {' or '.join(named)} hook it has to be {wanted}" for wanted, named in needed.items())
+    others = usable_as(exported)
+    manifest = f"list it as {' or '.join(others)} hook" if others else "name another function"
+    remedy = f"Change {symbol} in the plugin's source, or {manifest} in the bundle's manifest."
+    return f"{symbol} is {_with_packages(exported)}; {wants}", remedy
+
+
+def usable_as(exported: Exported) -> List[str]:
+    """The kinds of hooks that what a plugin exports can be used for."""
+    return [kind for kind, signature in SIGNATURES.items() if _callable_as(exported, signature)]
+
+
+def wrong_types(plugin: GoProgram, wanted: Mapping[str, Iterable[str]]) -> List[Finding]:
+    """A finding for each function that a gateway could not call. wanted: kinds of hooks by the function they name."""
+    told = {symbol: wrong_type(symbol, plugin.types.get(symbol), kinds) for symbol, kinds in wanted.items()}
+    return [
+        error(
+            "plugin-symbol-missing",
+            plugin.name,
+            f"{plugin.name} has no function {symbol} that its hooks can use: {clause}.",
+            remedy,
+            SOURCE_HOOKS,
         )
-    return found
+        for symbol, (clause, remedy) in told.items()
+        if clause
+    ]
+
+
+def _callable_as(exported: Exported, signature: Signature) -> bool:
+    """Whether it is of this type. Go knows a package by its path, and several may have one name."""
+    return exported.function and exported.type == signature.type and not _foreign(exported, signature)
+
+
+def _foreign(exported: Exported, signature: Signature) -> List[str]:
+    """Packages that only have the name of the one needed; before 5.1.0 gateways had a vendor folder."""
+    vendored = f"/vendor/{signature.package}"
+    return [one for one in exported.packages if one and one != signature.package and not one.endswith(vendored)]
+
+
+def _shown(signature: Signature, exported: Exported) -> str:
+    same = exported.function and exported.type == signature.type
+    return f"{signature.type} of {signature.package}" if same else signature.type
+
+
+def _with_packages(exported: Exported) -> str:
+    """The type, with the packages where its text alone would look right."""
+    right = [one for one in SIGNATURES.values() if one.type == exported.type]
+    if not exported.function or not right or not _foreign(exported, right[0]):
+        return exported.shown
+    return f"{exported.type} of {' and '.join(dict.fromkeys(one for one in exported.packages if one))}"
 
 
 def glibc_order(version: str) -> Tuple[int, ...]:

@@ -10,6 +10,7 @@ import posixpath
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_image
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import PER_HOST
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import bundle_name, by_architecture
@@ -96,10 +97,17 @@ def load_checks(
     for bundle in plan.get("bundles") or []:
         for name, wanted in (bundle.get("symbols") or {}).items():
             symbols.setdefault(str(name), []).extend(str(symbol) for symbol in wanted)
+    manifests = {str(bundle["name"]): bundle.get("manifest") or {} for bundle in plan.get("bundles") or []}
+    owners = {_identity(build): str(build["bundle"]) for build in plan.get("builds") or []}
     files: Dict[str, List[Dict[str, Any]]] = {}
     for build in compiled:
         wanted_symbols = sorted(set(symbols.get(str(build["file"])) or []))
-        files.setdefault(str(build["version"]), []).append({"path": build["path"], "symbols": wanted_symbols})
+        manifest = manifests.get(owners.get(_identity(build), ""), {})
+        stem = bundle_format.plugin_stem(str(build["file"]))
+        own = [hook for hook in bundle_format.hooks(manifest) if hook.stem == stem and hook.name in wanted_symbols]
+        files.setdefault(str(build["version"]), []).append(
+            {"path": build["path"], "symbols": wanted_symbols, "hooks": _kinds(own, str(build["version"]))}
+        )
     return [
         {"image": images[version], "version": version, "files": files[version]}
         for version in sorted(files)
@@ -144,13 +152,20 @@ def published_checks(plan: Mapping[str, Any], host: str, fetched: Iterable[Mappi
                 found = resolve(str(version), hook.path, names, hook=hook.phase)
                 if found:
                     entry = files.setdefault((str(image), str(version)), {}).setdefault(
-                        found, {"path": paths[found], "symbols": []}
+                        found, {"path": paths[found], "symbols": [], "hooks": []}
                     )
                     entry["symbols"] = sorted({*entry["symbols"], hook.name})
+                    entry["hooks"] += [one for one in _kinds([hook], str(version)) if one not in entry["hooks"]]
     return [
         {"image": image, "version": version, "files": list(entries.values())}
         for (image, version), entries in files.items()
     ]
+
+
+def _kinds(hooks: Iterable[bundle_format.Hook], version: str) -> List[Dict[str, str]]:
+    """The kinds of hooks that name functions; those that are switched off call none from 5.0.0 on."""
+    off = can_plugin_load(version)
+    return [{"symbol": hook.name, "kind": hook.kind} for hook in hooks if not (hook.disabled and off)]
 
 
 def bundle_files(

@@ -70,6 +70,11 @@ def test_what_a_plugin_is(go_world: go_builds.GoWorld, plugins: Dict[str, str]) 
     assert one["goarch"] == one["settings"]["GOARCH"]
     assert one["plugin_path"] == one["module"] == "tyk.internal/tyk_plugingood"
     assert one["symbols"] == ["Another", "Hook"]
+    assert [(each["name"], each["type"], each["variable"]) for each in one["functions"]] == [
+        ("Another", "func()", False),
+        ("Hook", "func() string", False),
+        ("Setting", "string", True),
+    ]
     assert one["libraries"] == ["libc.so.6"] and f"GLIBC_{one['glibc']}" in one["glibc_versions"]
     assert one["size"] == Path(plugins["good"]).stat().st_size
     assert one["stripped"] is False and one["differences"] is None
@@ -186,6 +191,23 @@ def test_functions_that_hooks_name(plugins: Dict[str, str], name: str, words: st
     assert f"good.so has no function {name}; it exports Another, Hook." in result["findings"][0]["message"]
     assert words in result["findings"][0]["remedy"]
     assert result["results"][0]["fits"] is False
+
+
+@pytest.mark.parametrize(
+    "symbol, kind, words",
+    [
+        ("Hook", "pre", "that its hooks can use: Hook is func() string; as pre hook it has to be func(http.R"),
+        ("Another", "response", "Another is func(); as response hook it has to be func(http.ResponseWriter, *http.Resp"),
+        ("Setting", "post", "Setting is a variable of type string; as post hook it has to be func(http.R"),
+        ("Nope", "pre", "has no function Nope; it exports Another, Hook."),
+    ],
+)
+def test_functions_that_hooks_cannot_use(plugins: Dict[str, str], symbol: str, kind: str, words: str) -> None:
+    file = {"path": plugins["good"], "symbols": [symbol], "hooks": [{"symbol": symbol, "kind": kind}]}
+    result = run_module("plugin_info", {"files": [file]})
+    assert codes(result) == ["plugin-symbol-missing"]
+    assert words in result["findings"][0]["message"]
+    assert result["results"][0]["fits"] is False and result["results"][0]["functions"][0]["kinds"] == []
 
 
 def test_another_architecture(go_world: go_builds.GoWorld, plugins: Dict[str, str], tmp_path: Path) -> None:

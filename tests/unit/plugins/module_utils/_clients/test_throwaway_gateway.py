@@ -16,8 +16,8 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import throwaway_gateway
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Loaded
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Hook, Run, prove_with_binary
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Hook, Loaded
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Run, prove_with_binary
 from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
 
 
@@ -64,6 +64,11 @@ def test_all_functions_of_all_plugins_are_tried_in_one_gateway(old: Old) -> None
         "a request hook",
         "a response hook",
         "a request hook",
+    ]
+    assert [one.verdict.exported and one.verdict.exported.type for one in tried] == [
+        "func(http.ResponseWriter, *http.Request)",
+        "func(http.ResponseWriter, *http.Response, *http.Request)",
+        "func(http.ResponseWriter, *http.Request)",
     ]
     assert len(old.asked()) == 1
 

@@ -51,7 +51,31 @@ def test_a_build_holds_what_the_compiler_needs_and_no_more():
 def test_all_builds_of_one_version_are_loaded_together():
     checks = pipeline.load_checks(PLAN, COMPILED, pipeline.gateway_images(PLAN))
     assert [(check["image"], len(check["files"])) for check in checks] == [("gw:v5.3.0", 3), ("gw:v5.8.9", 1)]
-    assert checks[0]["files"][0] == {"path": "/out/t1/A_v5.3.0_linux_amd64.so", "symbols": ["Add"]}
+    assert checks[0]["files"][0] == {"path": "/out/t1/A_v5.3.0_linux_amd64.so", "symbols": ["Add"], "hooks": []}
+
+
+def manifest(**middleware):
+    return {"custom_middleware": {"driver": "goplugin", **middleware}}
+
+
+def test_each_build_is_held_against_the_hooks_of_its_own_bundle():
+    add, check = {"name": "Add", "path": "A.so"}, {"name": "Check", "path": "B.so"}
+    one = {**PLAN["bundles"][0], "manifest": manifest(pre=[add], post=[add, check])}
+    two = {**PLAN["bundles"][1], "manifest": manifest(response=[{**add, "disabled": True}], auth_check=check)}
+    checks = pipeline.load_checks({**PLAN, "bundles": [one, two]}, COMPILED, pipeline.gateway_images(PLAN))
+    both = [{"symbol": "Add", "kind": "pre"}, {"symbol": "Add", "kind": "post"}]
+    assert [file["hooks"] for file in checks[0]["files"]] == [both, [], [{"symbol": "Check", "kind": "auth_check"}]]
+    assert [file["hooks"] for file in checks[1]["files"]] == [both]
+
+
+def test_a_hook_that_is_switched_off_is_called_before_5_0():
+    off = {"name": "Add", "path": "A.so", "disabled": True}
+    for version, hooks in (("4.3.8", [{"symbol": "Add", "kind": "pre"}]), ("5.0.0", [])):
+        built = build("A", version, "t1", "one.zip")
+        bundle = {"name": "one.zip", "symbols": {built["file"]: ["Add"]}, "manifest": manifest(pre=[off])}
+        plan = {"builds": [built], "bundles": [bundle]}
+        (check,) = pipeline.load_checks(plan, [dict(built, path="/a.so")], {version: "gw"})
+        assert check["files"] == [{"path": "/a.so", "symbols": ["Add"], "hooks": hooks}]
 
 
 def test_a_version_that_runs_from_packages_only_is_loaded_on_its_hosts():
@@ -156,7 +180,8 @@ def test_what_a_gateways_own_host_loads_of_published_bundles():
     step = {"host": "gw1", "from": "5.3.0", "to": "5.8.9", "image_from": "gw:old", "image_to": "gw:new"}
     old, new = pipeline.published_checks({"gateways": [step]}, "gw1", fetched)
     assert (old["image"], old["version"]) == ("gw:old", "5.3.0")
-    assert old["files"] == [{"path": "/s/0/X_v5.3.0_linux_amd64.so", "symbols": ["Add", "Two"]}]
+    kinds = [{"symbol": "Add", "kind": "pre"}, {"symbol": "Two", "kind": "pre"}]
+    assert old["files"] == [{"path": "/s/0/X_v5.3.0_linux_amd64.so", "symbols": ["Add", "Two"], "hooks": kinds}]
     assert (new["image"], [each["path"] for each in new["files"]]) == (
         "gw:new", ["/s/0/X_v5.8.9_linux_amd64.so", "/s/1/X.so"],
     )
