@@ -348,9 +348,9 @@ def wrong_type(symbol: str, exported: Optional[Exported], kinds: Iterable[str]) 
             needed.setdefault(_shown(signature, exported), []).append(kind)
     if exported is None or not needed:
         return "", ""
-    wants = ", ".join(f"as {' or '.join(named)} hook it has to be {wanted}" for wanted, named in needed.items())
+    wants = ", ".join(f"as {_either(kinds)} hook it has to be {wanted}" for wanted, kinds in needed.items())
     others = usable_as(exported)
-    manifest = f"list it as {' or '.join(others)} hook" if others else "name another function"
+    manifest = f"list it as {_either(others)} hook" if others else "name another function"
     remedy = f"Change {symbol} in the plugin's source, or {manifest} in the bundle's manifest."
     return f"{symbol} is {_with_packages(exported)}; {wants}", remedy
 
@@ -390,6 +390,10 @@ def _foreign(exported: Exported, signature: Signature) -> List[str]:
 def _shown(signature: Signature, exported: Exported) -> str:
     same = exported.function and exported.type == signature.type
     return f"{signature.type} of {signature.package}" if same else signature.type
+
+
+def _either(items: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
 def _with_packages(exported: Exported) -> str:

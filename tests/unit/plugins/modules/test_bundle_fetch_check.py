@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import host_plugins
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Member, build
+from ansible_collections.tyk.upgrade.tests.unit.plugins import go_builds
 from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, Request
@@ -287,3 +288,37 @@ def test_a_password_in_the_address_is_never_printed(store: Store) -> None:
     url = store.url.replace("http://", "http://user:hidden-word@") + "/none.zip"
     result = run_module("bundle_fetch_check", {"url": url}, verbosity=3)
     assert "hidden-word" not in json.dumps(result["findings"]) and said(result) == [("error", "bundle-missing")]
+
+
+@pytest.mark.slow
+def test_a_function_that_its_hook_cannot_use(store: Store, go_world: go_builds.GoWorld, tmp_path: Path) -> None:
+    """The command to load plugins only looks the name up, so this gateway says that all is well."""
+    program = tmp_path / "loads-everything"
+    program.write_text("#!/bin/sh\necho loaded ok\n")
+    program.chmod(0o755)
+    content = Path(go_world.plugin("fetched", {}, {})).read_bytes()
+    for name, code, words in (
+        ("Hook", "plugin-symbol-missing", "Hook is func() string; as pre hook it has to be func(http.ResponseWriter, "),
+        ("Setting", "plugin-symbol-missing", "Setting is a variable of type string; as pre hook it has to be func("),
+    ):
+        handle = io.BytesIO()
+        manifest = {"file_list": [named("A")], "custom_middleware": {"driver": "goplugin", "pre": [hook("A", name)]}}
+        build(handle, manifest, [Member(named("A"), content=content)])
+        result = store.load(handle.getvalue(), binary=str(program))
+        assert said(result) == [("error", code)], result
+        assert words in result["findings"][0]["message"] and result["loaded"][0]["ok"] is False
+
+
+def test_a_function_of_the_other_type_before_the_command_came(store: Store, tmp_path: Path) -> None:
+    """There the gateway itself says what a function can be used for, so this works for any build."""
+    program = tmp_path / "old"
+    old_gateway.write(program, tmp_path / "log")
+    files = {named("A", "4.3.8"): "response:One Two"}
+    with_ = {"binary": str(program), "version": "4.3.8"}
+    result = store.load(bundle(files, [hook("A", "Two")], response=[hook("A", "One")]), **with_)
+    assert said(result) == [], result
+    result = store.load(bundle(files, [hook("A", "One")], response=[hook("A", "Two")]), **with_)
+    assert said(result) == [("error", "plugin-symbol-missing")] * 2
+    messages = sorted(one["message"] for one in result["findings"])
+    assert "One is func(http.ResponseWriter, *http.Response, *http.Request); as pre hook it has to be" in messages[0]
+    assert "Two is func(http.ResponseWriter, *http.Request); as response hook it has to be" in messages[1]

@@ -167,7 +167,7 @@ def fits(plugin: str, symbol: str, *kinds: str) -> bool:
             "Request",
             ["pre", "response"],
             f"Request is {REQUEST}; as response hook it has to be {RESPONSE}",
-            "list it as pre or auth_check or post_key_auth or post hook",
+            "list it as pre, auth_check, post_key_auth or post hook in the bundle's manifest",
         ),
         ("Response", ["pre", "post"], f"Response is {RESPONSE}; as pre or post hook it has to be {REQUEST}", "as response"),
         ("Failing", ["auth_check"], f"Failing is {REQUEST} error; as auth_check hook", "name another function"),

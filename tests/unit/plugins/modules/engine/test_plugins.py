@@ -12,6 +12,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
+from ansible_collections.tyk.upgrade.tests.unit.plugins import go_builds
+
 pytestmark = pytest.mark.engine
 
 GOOD = "package main\n\nfunc AddHeader() {}\n"
@@ -351,6 +353,27 @@ def test_verify_failures(
     assert rc is None or result["results"][0]["rc"] == rc
     assert words in result["msg"]
     assert leftovers(bench, "tyk.upgrade.verify") == []
+
+
+@pytest.mark.slow
+def test_verify_refuses_a_function_that_its_hooks_cannot_use(
+    run_module: Any, new_image: str, oldest_image: str, plugins: Any, go_world: go_builds.GoWorld
+) -> None:
+    """The command only looks the name up. An older gateway says itself what the function can be used for."""
+    (file,) = plugins((GOOD, "Hook"))
+    with open(file["path"], "wb") as target:  # the gateway of these tests reads what it "loads" as text
+        target.write(Path(go_world.plugin("verified", {}, {})).read_bytes() + b"func Hook()")
+    hooks = [{"symbol": "Hook", "kind": "pre"}, {"symbol": "Hook", "kind": "response"}]
+    result = run_module("plugin_verify", checks=[{"image": new_image, "files": [{**file, "hooks": hooks}]}])
+    assert [one["code"] for one in result["findings"]] == ["plugin-symbol-missing"], result
+    for words in ("Hook is func() string", "as pre hook it has to be func(http.R", "as response hook it has to be"):
+        assert words in result["msg"]
+    assert outcome(result) == [("a.so", "Hook", COMMAND, False)]
+    (file,) = plugins((GOOD, "AddHeader"))
+    for kind, failed in (("post", None), ("response", True)):
+        hooks = [{"symbol": "AddHeader", "kind": kind}]
+        result = run_module("plugin_verify", checks=[{"image": oldest_image, "files": [{**file, "hooks": hooks}]}])
+        assert result.get("failed") is failed, result
 
 
 def test_verify_names_each_cause_once(run_module: Any, new_image: str, plugins: Any) -> None:
