@@ -11,6 +11,7 @@ here, from Go 1.18 to 1.26, nothing is said.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import Dict, Iterator, Tuple
 
@@ -34,9 +35,11 @@ TYPE = 48  # bytes of what all types begin with
 SIZES: Dict[int, int] = {FUNCTION: 56, INTERFACE: 80, POINTER: 56, STRUCT: 80}
 
 MAXIMUM = 4096  # exports of a plugin, and bytes of a text
-FUNCTIONS = 64  # types of functions of which the packages are looked for
 PARAMETERS = 8
-HITS = 16  # of a number that is searched for in the bytes
+SEGMENTS = 64  # of a file; real plugins have a dozen
+CANDIDATES = 4  # for the module's data
+HITS = 16  # of one number that is searched for in the bytes
+SEARCHED = 1 << 29  # bytes in all, half a second; a plugin of 30 MB needs a tenth of it
 
 
 class _Unknown(Exception):
@@ -48,17 +51,17 @@ def exported_types(elf: ElfFile, plugin_path: str) -> Dict[str, Exported]:
 
     plugin_path: the path that Go knows the plugin by.
     """
-    if elf.bits != 64:
+    if elf.bits != 64 or len(elf.segments) > SEGMENTS:
         return {}
     reader = _Reader(elf)
     try:
-        for module in reader.modules():
+        for module in itertools.islice(reader.modules(), CANDIDATES):
             for types, exports in LAYOUTS:
                 try:
                     return reader.exports(module, types, exports, plugin_path)
                 except _Unknown:
                     continue
-    except (struct.error, IndexError, OverflowError):
+    except (_Unknown, struct.error, IndexError, OverflowError):
         return {}
     return {}
 
@@ -70,7 +73,8 @@ class _Reader:
         self.elf = elf
         self.relocations = elf.relocations()
         self.types = 0
-        self.functions: Dict[int, Exported] = {}
+        self.left = SEARCHED
+        self.read: Dict[int, Exported] = {}
 
     def modules(self) -> Iterator[int]:
         """Where the module's data may be: at a pointer to the table of functions."""
@@ -86,7 +90,10 @@ class _Reader:
 
     def _hits(self, wanted: bytes, start: int, end: int) -> Iterator[int]:
         for _number in range(HITS):
-            place = self.elf.content.find(wanted, start, end)
+            if self.left <= 0:
+                raise _Unknown
+            place = self.elf.content.find(wanted, start, min(end, start + self.left))
+            self.left -= (place if place >= 0 else end) - start + 1
             if place < 0:
                 return
             yield place
@@ -115,7 +122,7 @@ class _Reader:
             raise _Unknown
         if self.elf.at(self.pointer(module + (exports + 3) * WORD), length) != plugin_path.encode():
             raise _Unknown
-        self.types = self.pointer(module + types * WORD)
+        self.types, self.read = self.pointer(module + types * WORD), {}
         listed = self.elf.at(self.pointer(module + exports * WORD), size * WORD)
         if len(listed) != size * WORD:
             raise _Unknown
@@ -128,9 +135,9 @@ class _Reader:
         return found
 
     def _exported(self, offset: int) -> Exported:
-        if offset not in self.functions:
-            self.functions[offset] = self._read(offset)
-        return self.functions[offset]
+        if offset not in self.read:
+            self.read[offset] = self._read(offset)
+        return self.read[offset]
 
     def _read(self, offset: int) -> Exported:
         if offset < 0:
@@ -140,8 +147,6 @@ class _Reader:
             return Exported(text[1:], function=False)
         if kind != FUNCTION or not text.startswith("func("):
             raise _Unknown
-        if len(self.functions) >= FUNCTIONS:
-            return Exported(text)
         return Exported(text, packages=self._packages(self.types + offset, flags))
 
     def _type(self, address: int) -> Tuple[int, int, str]:

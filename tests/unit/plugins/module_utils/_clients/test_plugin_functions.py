@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients import elf
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import elf, plugin_functions
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file import NotElf
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_functions import (
     LAYOUTS,
@@ -326,6 +326,16 @@ def test_a_file_that_is_cut_off(plugin: str, tmp_path: Path) -> None:
         (tmp_path / "a.so").write_bytes(whole[: len(whole) * part // 20])
         with pytest.raises(NotElf):
             types_of(tmp_path / "a.so")
+
+
+def test_what_is_searched_has_an_end(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin_functions, "SEARCHED", 1 << 16)
+    assert types_of(Path(plugin)) == {}
+    for size in range(21, 30):
+        monkeypatch.setattr(plugin_functions, "SEARCHED", 1 << size)
+        found = types_of(Path(plugin))
+        assert {name: one.type for name, one in found.items()} in ({}, {name: one.type for name, one in TYPES.items()})
+    assert found == TYPES
 
 
 def test_a_file_of_nothing_but_starts_of_tables_takes_no_time(plugin: str, tmp_path: Path) -> None:
