@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan_checks
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Provenance, bundle_name
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.explanation import explain
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
@@ -171,7 +172,7 @@ def drift(saved: Mapping[str, Any], state: State) -> List[Finding]:
     return [
         *_versions_drift("gateway", saved.get("gateways") or [], {each.host: each.version for each in state.gateways}),
         *_versions_drift("pump", saved.get("pumps") or [], {each.host: each.version for each in state.pumps}),
-        *_apis_drift(saved, state.apis),
+        *_apis_drift(saved, state),
     ]
 
 
@@ -381,8 +382,21 @@ def _versions_drift(
     return findings
 
 
-def _apis_drift(saved: Mapping[str, Any], apis: Sequence[ApiState]) -> List[Finding]:
+def _planned_names(bundles: Sequence[BundleState]) -> Dict[str, str]:
+    """The name in a plan of each bundle that this collection made, by the name that the store has it under."""
+    names = {}
+    for bundle in bundles:
+        try:
+            made = Provenance.from_dict(bundle.provenance or {})
+        except ValueError:
+            continue
+        names[bundle.name] = bundle_name(made.stem, made.build_id)
+    return names
+
+
+def _apis_drift(saved: Mapping[str, Any], state: State) -> List[Finding]:
     findings = []
+    apis, names = state.apis, _planned_names(state.bundles)
     planned = {str(move["id"]): move for move in saved.get("apis") or []}
     replaced = {str(move["from_bundle"]) for move in planned.values()}
     kept = {str(bundle["name"]) for bundle in saved.get("bundles") or []}
@@ -394,11 +408,11 @@ def _apis_drift(saved: Mapping[str, Any], apis: Sequence[ApiState]) -> List[Find
         name = api.name or api.id
         move = planned.get(api.id)
         if move is None:
-            if api.bundle and (api.bundle in replaced or api.bundle not in kept):
+            if api.bundle and (api.bundle in replaced or not kept & {api.bundle, names.get(api.bundle)}):
                 findings.append(
                     _drift(name, f"The API {name} uses bundle {api.bundle}, which the saved plan does not know of.")
                 )
-        elif api.bundle not in (move["from_bundle"], move["to_bundle"]):
+        elif not {api.bundle, names.get(api.bundle)} & {move["from_bundle"], move["to_bundle"]}:
             findings.append(
                 _drift(
                     name,

@@ -101,7 +101,7 @@ class _InUse:
     def content(self) -> Tuple[str, str, Tuple[Tuple[str, str], ...]]:
         """Bundles that agree in this differ in nothing but the versions that their builds were made for."""
         return (
-            bundle_format.bundle_stem(self.name),
+            _stem(self.state),
             bundle_format.manifest_digest(self.manifest),
             tuple(sorted(self.sources.items())),
         )
@@ -334,7 +334,7 @@ def _new_bundle(
     if findings or wrong:
         return None
     provenance = Provenance(
-        stem=bundle_format.bundle_stem(used.name),
+        stem=_stem(used.state),
         sources=dict(used.sources),
         versions=tuple(str(version) for version in fleet.versions),
         compilers={version: str(compiler.id) for version, compiler in compilers.items()},
@@ -359,6 +359,8 @@ def _new_bundle(
         target = Target(version, *fleet.platforms[0])
         of_version = name if version == fleet.target else bundle_format.placed_name(name, str(version))
         bundle, more = parts.bundle(of_version, [(stem, target, f"{stem}.so") for stem in stems])
+        # All else that they say of themselves is the same, and a store that chooses names tells them apart by this alone.
+        bundle = replace(bundle, provenance={**bundle.provenance, "serves": [str(version)]})
         bundles.append(bundle if of_version == name else replace(bundle, placed_for=name))
         builds += more
     return bundles, builds
@@ -427,11 +429,11 @@ def _kept(bundle: BundleState, versions: Tuple[str, ...]) -> Bundle:
     return Bundle(
         name=bundle.name,
         replaces=bundle.name,
-        stem=bundle_format.bundle_stem(bundle.name),
+        stem=_stem(bundle),
         build_id=provenance.build_id if provenance else "",
         keep=True,
         manifest=manifest,
-        provenance=provenance.to_dict() if provenance else {},
+        provenance=dict(bundle.provenance or {}) if provenance else {},
         files=tuple(sorted(bundle.file_names)),
         symbols={},
         versions=versions,
@@ -487,6 +489,12 @@ def _provenance(bundle: BundleState) -> Optional[Provenance]:
         return Provenance.from_dict(bundle.provenance)
     except ValueError:
         return None
+
+
+def _stem(bundle: BundleState) -> str:
+    """What stays of a bundle's name through upgrades. A name that the store chose says nothing of it."""
+    provenance = _provenance(bundle)
+    return provenance.stem if provenance else bundle_format.bundle_stem(bundle.name)
 
 
 def _compilers(state: State, fleet: Fleet) -> Tuple[Dict[str, CompilerState], List[Finding]]:

@@ -145,8 +145,8 @@ class World:
         }
         return {"all": {"vars": variables, "children": {"tyk_gateways": {"hosts": {"gw1": {}}}}}}
 
-    def play(self, *phases: str, check: bool = False, playbook: str = "") -> str:
-        """Run in a process of its own, which must succeed; `plan` is what the phases shared at the end."""
+    def play(self, *phases: str, check: bool = False, playbook: str = "", fails: bool = False) -> str:
+        """Run in a process of its own, which must succeed or must not; `plan` is what its phases shared at the end."""
         (self.folder / "plan.json").unlink(missing_ok=True)
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.folder / "inventory.yml"), "--diff"]
         command += ["-e", json.dumps({"phases": list(phases)})] + (["--check"] if check else [])
@@ -167,8 +167,8 @@ class World:
             timeout=300,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        if not playbook:
+        assert bool(done.returncode) is fails, done.stdout + done.stderr
+        if not playbook and not fails:
             self.plan, self.fetch_url = json.loads((self.folder / "plan.json").read_text())
         return done.stdout
 
@@ -234,6 +234,8 @@ def test_each_phase_finds_the_name_that_the_store_chose(world: World) -> None:
     assert changed(world.play("stage", "switch", check=True)) > 0 and not world.new
     assert world.planned.startswith(f"{world.old}-t"), "nobody knows another name yet"
 
+    assert "There is no bundle" in world.play("switch", fails=True) and world.dashboard.bundle("orders") == world.old
+    world.forget()
     world.play("stage")
     (published,) = world.new
     assert world.planned == published and UUID.fullmatch(published)

@@ -806,6 +806,39 @@ def test_apis_left_behind_join_a_bundle_that_is_in_use_already() -> None:
     ]
 
 
+def renamed(state: Mapping[str, Any], names: Mapping[str, str]) -> Dict[str, Any]:
+    """As a store has it that chooses the names of bundles."""
+    apis = [{**each, "bundle": names.get(each["bundle"], each["bundle"])} for each in state["apis"]]
+    bundles = [{**each, "name": names.get(each["name"], each["name"])} for each in state["bundles"]]
+    return {**state, "apis": apis, "bundles": bundles}
+
+
+@pytest.mark.parametrize("rolled", [frozenset(), frozenset(HOSTS)])
+def test_a_half_switched_fleet_goes_on_under_the_names_that_a_store_chose(rolled: FrozenSet[str]) -> None:
+    first = renamed(world(), {each["name"]: f"id-{number}" for number, each in enumerate(world()["bundles"])})
+    saved, left = make(first), "lab-orders"
+    chosen = {each.name: f"id-of-{each.name}" for each in saved.new_bundles}
+    state = renamed(partly(rolled, True, frozenset(MOVERS) - {left}, first, saved), chosen)
+    plan = make(state)
+    assert errors(plan) == [] and plan.builds == () and plan.new_bundles == []
+    moved = next(each.to_bundle for each in saved.apis if each.id == left)
+    assert [(move.id, move.to_bundle) for move in plan.apis] == [(left, chosen[moved])]
+    assert planning.drift(saved.to_dict(), State.from_dict(state)) == []
+    other = renamed(state, {chosen[moved]: "unseen"})
+    other["bundles"] = [each for each in other["bundles"] if each["name"] != "unseen"]
+    assert {each.code for each in planning.drift(saved.to_dict(), State.from_dict(other))} == {"drift"}
+
+
+def test_what_is_put_in_place_says_which_version_it_serves() -> None:
+    plan = make(old_world(), version="4.0.16")
+    made = [(each.provenance["serves"], each.versions) for each in plan.new_bundles]
+    assert made and all(serves == list(versions) for serves, versions in made)
+    assert all("serves" not in each.provenance for each in make(world()).new_bundles)
+    settled = settle(old_world(), version="4.0.16", redis=True)
+    kept = planning.build(settled, Wanted.from_dict(wishes(version="4.0.16", redis=True))).bundles
+    assert [each.provenance["serves"] for each in kept if each.provenance] == [["4.0.16"]] * len(kept)
+
+
 DISPLACED: Dict[str, Any] = {
     "gateway": lambda state: state["gateways"][0].update(version="5.4.0"),
     "silent gateway": lambda state: state["gateways"][0].update(version=None),
