@@ -20,8 +20,8 @@ description:
     instead, in a container without network, Redis or control plane, which is judged by what it says about each of them.
     What fails there is tried alone, too. A plugin is opened, but no request is made, so none of its functions is called.
   - Fails if one does not load, naming the package that differs, the function that is missing, the other plugin that it
-    cannot share a process with, or that the gateway's process died; and, with the kinds of hooks given, if a function is
-    not of the type that they need.
+    cannot share a process with, or that the gateway's process died. With the kinds of hooks given, also fails if a
+    function is not of the type that they need.
   - That a plugin loads does not prove what it does; a probe against a running gateway does.
 extends_documentation_fragment:
   - tyk.upgrade.attributes

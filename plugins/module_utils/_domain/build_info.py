@@ -176,7 +176,7 @@ class GoProgram:
     info: BuildInfo
     plugin_path: str = ""  # the path under which Go knows a plugin; a process loads one plugin of a path
     functions: Tuple[str, ...] = ()  # what the main package of a plugin exports
-    types: Mapping[str, Exported] = field(default_factory=dict)  # of exported functions and variables, where it is known
+    types: Mapping[str, Exported] = field(default_factory=dict)  # of exported functions and variables, if known
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # package path -> what its exported parts hash to
     glibc: str = ""  # the newest version of the C library that it needs, "2.34"
     libraries: Tuple[str, ...] = ()
@@ -323,7 +323,7 @@ def missing_functions(plugin: GoProgram, wanted: Iterable[str]) -> List[Finding]
 
 
 def missing_function(plugin: GoProgram, name: str) -> Tuple[str, str]:
-    """What a plugin has where a function is missing (as in "it has no function …; it exports …"), and what helps."""
+    """What a plugin has where a function is missing ("no function …; it exports …"), and what helps."""
     near = next((one for one in plugin.functions if one.lower() == name.lower()), "")
     exports = f"it exports {_listed(plugin.functions)}" if plugin.functions else "it exports no function at all"
     if near:
@@ -338,8 +338,8 @@ def missing_function(plugin: GoProgram, name: str) -> Tuple[str, str]:
 def wrong_type(symbol: str, exported: Optional[Exported], kinds: Iterable[str]) -> Tuple[str, str]:
     """Why a gateway could not call what a plugin exports under a name for hooks of these kinds, and what helps.
 
-    A clause and a remedy; both empty if it could, or if it is not known what is exported. `plugin load` only looks the name up:
-    the gateway itself needs a function of exactly this type, and answers every request with an error if it has none.
+    A clause and a remedy; both empty if it could, or if it is not known what is exported. `plugin load` only looks the
+    name up: the gateway itself needs a function of exactly this type, and answers requests with an error if it has none.
     """
     needed: Dict[str, List[str]] = {}
     for kind in kinds:

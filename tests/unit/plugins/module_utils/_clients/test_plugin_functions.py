@@ -82,7 +82,9 @@ TYPES = {
     "Again": Exported(REQUEST, packages=(HTTP, HTTP)),
     "Failing": Exported(f"{REQUEST} error", packages=(HTTP, HTTP)),
     "Foreign": Exported(REQUEST, packages=("example.com/plugin/http",) * 2),
-    "Many": Exported('func(main.Own) (int, map[string]struct { A int "json:\\"a\\"" })', packages=("example.com/plugin",)),
+    "Many": Exported(
+        'func(main.Own) (int, map[string]struct { A int "json:\\"a\\"" })', packages=("example.com/plugin",)
+    ),
     "Nothing": Exported("func()"),
     "Request": Exported(REQUEST, packages=(HTTP, HTTP)),
     "Response": Exported(RESPONSE, packages=(HTTP, HTTP, HTTP)),
@@ -169,9 +171,9 @@ def fits(plugin: str, symbol: str, *kinds: str) -> bool:
             f"Request is {REQUEST}; as response hook it has to be {RESPONSE}",
             "list it as pre, auth_check, post_key_auth or post hook in the bundle's manifest",
         ),
-        ("Response", ["pre", "post"], f"Response is {RESPONSE}; as pre or post hook it has to be {REQUEST}", "as response"),
+        ("Response", ["pre", "post"], f"Response is {RESPONSE}; as pre or post hook it has to be {REQUEST}", "response"),
         ("Failing", ["auth_check"], f"Failing is {REQUEST} error; as auth_check hook", "name another function"),
-        ("Setting", ["pre"], f"Setting is a variable of type string; as pre hook it has to be {REQUEST}", "name another"),
+        ("Setting", ["pre"], f"Setting is a variable of type string; as pre hook it has to be {REQUEST}", "another"),
         ("Variable", ["pre"], f"Variable is a variable of type {REQUEST}; as pre hook it has to be", "name another"),
         (
             "Foreign",
@@ -358,5 +360,6 @@ def test_whatever_bytes_change_it_ends_in_types_or_in_nothing(
 ) -> None:
     near = st.tuples(st.sampled_from(sorted(places)), st.integers(0, 600)).map(lambda one: places[one[0]] + one[1])
     place = st.one_of(near, st.integers(0, 0x4000), st.integers(0, copied.stat().st_size - 16))
-    for exported in changed(copied, data.draw(st.lists(st.tuples(place, st.binary(min_size=1, max_size=16)), max_size=12))):
+    changes = st.lists(st.tuples(place, st.binary(min_size=1, max_size=16)), max_size=12)
+    for exported in changed(copied, data.draw(changes)):
         assert exported.isidentifier()

@@ -11,8 +11,10 @@ from typing import Any, Dict, List
 import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
+    SIGNATURES,
     BuildInfo,
     Comparison,
+    Exported,
     GoProgram,
     Module,
     clashes,
@@ -20,7 +22,11 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info imp
     module_of,
     newest_glibc,
     parse_build_info,
+    usable_as,
+    wrong_type,
+    wrong_types,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import AUTH_HOOK, LIST_HOOKS
 
 #: From `go version -m` of a gateway 5.8.9, most modules left out.
 GATEWAY = """\
@@ -300,3 +306,46 @@ def test_clashes() -> None:
     assert clashes([one("a", "", x="1"), one("b", "", x="1")], mine) == []
     of_gateway = [one("a", "pa"), replace(one("b", "pb"), fingerprints={"fmt": "f2"})]
     assert clashes(of_gateway, mine) == []
+
+
+REQUEST_HOOKS = ["pre", "auth_check", "post_key_auth", "post"]
+ANALYTICS = "func(*analytics.AnalyticsRecord)"
+PUMP = "github.com/TykTechnologies/tyk-pump/analytics"
+
+
+def test_every_hook_of_a_manifest_has_its_type() -> None:
+    assert set(SIGNATURES) == {AUTH_HOOK, *LIST_HOOKS, "analytics"}
+
+
+@pytest.mark.parametrize(
+    "exported, kinds",
+    [
+        (Exported("func(http.ResponseWriter, *http.Request)"), REQUEST_HOOKS),
+        (Exported("func(http.ResponseWriter, *http.Request)", packages=("net/http", "")), REQUEST_HOOKS),
+        (Exported("func(http.ResponseWriter, *http.Request)", packages=("net/http", "example.com/http")), []),
+        (Exported("func(http.ResponseWriter, *http.Request)", function=False), []),
+        (Exported("func(http.ResponseWriter, *http.Request) bool"), []),
+        (Exported("func(http.ResponseWriter, *http.Response, *http.Request)"), ["response"]),
+        (Exported(ANALYTICS, packages=(PUMP,)), ["analytics"]),
+        (Exported(ANALYTICS, packages=(f"github.com/TykTechnologies/tyk/vendor/{PUMP}",)), ["analytics"]),
+        (Exported(ANALYTICS, packages=(f"example.com/{PUMP}",)), []),
+    ],
+)
+def test_what_an_export_can_be_used_for(exported: Exported, kinds: List[str]) -> None:
+    assert usable_as(exported) == kinds
+    for kind in SIGNATURES:
+        clause, remedy = wrong_type("F", exported, [kind])
+        assert bool(clause) is bool(remedy) is (kind not in kinds)
+
+
+def test_what_is_not_known_is_not_wrong() -> None:
+    plugin = GoProgram("a.so", "amd64", BuildInfo("go1.16"), functions=("F",))
+    assert wrong_type("F", None, ["pre"]) == ("", "")
+    assert wrong_type("F", Exported("func()"), ["a kind of tomorrow"]) == ("", "")
+    assert wrong_types(plugin, {"F": ["pre"]}) == []
+    (found,) = wrong_types(replace(plugin, types={"F": Exported("func()")}), {"F": ["post", "pre", "response"]})
+    assert found.message == (
+        "a.so has no function F that its hooks can use: F is func(); as post or pre hook it has to be "
+        "func(http.ResponseWriter, *http.Request), as response hook it has to be "
+        "func(http.ResponseWriter, *http.Response, *http.Request)."
+    )
