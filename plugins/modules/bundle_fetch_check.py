@@ -144,7 +144,7 @@ loaded:
       description: The exit code, null if it did not end in time.
       type: int
     ok:
-      description: Whether it can be loaded.
+      description: Whether it can be loaded, and the function is of the type that its hooks need.
       type: bool
     message:
       description: What the gateway's program said, shortened.

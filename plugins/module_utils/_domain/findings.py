@@ -59,7 +59,7 @@ CODES: Dict[str, str] = {
     "plugin-source-empty": "The source folder of the plugin holds no Go files.",
     "plugin-source-invalid": "The plugin's source cannot be compiled for this version as it is.",
     "plugin-compile-failed": "The compiler did not produce the plugin.",
-    "plugin-symbol-missing": "The plugin does not export the function that a hook names.",
+    "plugin-symbol-missing": "The plugin does not export the function that a hook names, or not of the type that the hook needs.",
     "plugin-unreadable": "The file is not a whole Go plugin that a gateway could open.",
     "plugin-arch": "The plugin is built for another operating system or architecture than the gateway.",
     "plugin-go-version": "The plugin was built by another version of Go than the gateway.",
