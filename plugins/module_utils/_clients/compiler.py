@@ -31,8 +31,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ImageGone,
     tar_of,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin, inspect
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file import NotElf
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import (
     digest_of,
@@ -532,7 +531,7 @@ class Compiler:
             "plugin_path": binary.path,
             "go_version": binary.go_version or toolchain,  # up to Go 1.19, plugins do not say it
         }
-        return meta, _module_warnings(build, gateway, path)
+        return meta, _module_warnings(build, gateway, binary.modules)
 
     def _inside(self, engine: Engine, image: Image, container: str) -> Tuple[str, str]:
         """The toolchain of a compiler image and its gateway's go.mod, read once: an image never changes."""
@@ -719,13 +718,9 @@ def _other_toolchain(built_with: str, toolchain: str) -> str:
     return f"The result was built with {used}, but the image brings {toolchain}."
 
 
-def _module_warnings(build: Build, gateway: str, path: str) -> List[Finding]:
+def _module_warnings(build: Build, gateway: str, modules: Sequence[Module]) -> List[Finding]:
     """Modules in the plugin in other versions than its gateway's go.mod says; the load test decides whether it matters."""
     if not compiler_contract(build.version).workspace or not gateway:
-        return []
-    try:
-        modules = inspect(path).program.info.modules
-    except (NotElf, OSError):
         return []
     return differing_modules(build, modules, GoMod(gateway))
 

@@ -33,6 +33,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_functi
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
     BuildInfo,
     GoProgram,
+    Module,
     newest_glibc,
     parse_build_info,
 )
@@ -67,6 +68,7 @@ class GoBinary:
     go_version: str
     path: str  # the plugin path: Go loads only one plugin of a path into a process
     settings: Tuple[Tuple[str, str], ...] = ()
+    modules: Tuple[Module, ...] = ()
 
     @property
     def arch(self) -> str:
@@ -212,7 +214,7 @@ def read_go_binary(path: str) -> GoBinary:
         version, text = _build_info_of(elf)
         built = parse_build_info(version, text)
         plugin_path = _plugin_path(elf, built, _fingerprints(elf))
-    return GoBinary(elf.machine, version, plugin_path, tuple(built.settings.items()))
+    return GoBinary(elf.machine, version, plugin_path, tuple(built.settings.items()), tuple(built.modules))
 
 
 def _build_info_of(elf: ElfFile) -> Tuple[str, str]:
