@@ -555,8 +555,6 @@ class Compiler:
         record = {**meta, "image": work.build.image, "image_id": work.image.id, "source": digest_of(work.prepared.files)}
         with open(os.path.join(part, META), "w", encoding="utf-8") as target:
             json.dump(record, target)
-            target.flush()
-            os.fsync(target.fileno())
         os.chmod(os.path.join(part, work.build.file), 0o644)
         build_room.give_to_owner_of(self.options.dest, part)
         final = os.path.join(self.options.dest, work.key)
