@@ -339,7 +339,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import Inspected, inspect, unfit_for_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_binary import GatewayBinary
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
-    SIGNATURES,
     Comparison,
     GoProgram,
     clashes,
@@ -358,6 +357,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     to_dicts,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with
+from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import hooks_argument
 
 OF_HOST = "host"
 
@@ -371,15 +371,7 @@ def argument_spec() -> Dict[str, Any]:
             "options": {
                 "path": {"type": "path", "required": True},
                 "symbols": {"type": "list", "elements": "str", "default": []},
-                "hooks": {
-                    "type": "list",
-                    "elements": "dict",
-                    "default": [],
-                    "options": {
-                        "symbol": {"type": "str", "required": True},
-                        "kind": {"type": "str", "required": True, "choices": list(SIGNATURES)},
-                    },
-                },
+                "hooks": hooks_argument(),
             },
         },
         "gateway": {

@@ -167,7 +167,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import prove_in_image
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import SIGNATURES
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -176,6 +175,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
+from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import hooks_argument
 
 COMMAND = "plugin load"
 GATEWAY = "throw-away gateway"
@@ -308,15 +308,7 @@ def main() -> None:
                         "options": {
                             "path": {"type": "path", "required": True},
                             "symbols": {"type": "list", "elements": "str", "required": True},
-                            "hooks": {
-                                "type": "list",
-                                "elements": "dict",
-                                "default": [],
-                                "options": {
-                                    "symbol": {"type": "str", "required": True},
-                                    "kind": {"type": "str", "required": True, "choices": list(SIGNATURES)},
-                                },
-                            },
+                            "hooks": hooks_argument(),
                         },
                     },
                 },

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan_checks
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Provenance, bundle_name
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_name
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.explanation import explain
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
@@ -31,7 +31,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import (
     Decision,
     decide,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles import Fleet, PluginWork, plan_plugins
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles import (
+    Fleet,
+    PluginWork,
+    plan_plugins,
+    provenance_of,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
     CONFIRM,
     NOTHING,
@@ -384,14 +389,8 @@ def _versions_drift(
 
 def _planned_names(bundles: Sequence[BundleState]) -> Dict[str, str]:
     """The name in a plan of each bundle that this collection made, by the name that the store has it under."""
-    names = {}
-    for bundle in bundles:
-        try:
-            made = Provenance.from_dict(bundle.provenance or {})
-        except ValueError:
-            continue
-        names[bundle.name] = bundle_name(made.stem, made.build_id)
-    return names
+    made = {bundle.name: provenance_of(bundle) for bundle in bundles}
+    return {name: bundle_name(said.stem, said.build_id) for name, said in made.items() if said is not None}
 
 
 def _apis_drift(saved: Mapping[str, Any], state: State) -> List[Finding]:

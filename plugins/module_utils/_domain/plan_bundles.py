@@ -304,7 +304,7 @@ def _look_at(
         for version in fleet.versions
         for goos, goarch in fleet.platforms
     )
-    provenance = _provenance(bundle)
+    provenance = provenance_of(bundle)
     satisfied = (
         opens
         and complete
@@ -424,7 +424,7 @@ def _opened_by(used: _InUse) -> Tuple[str, ...]:
 
 
 def _kept(bundle: BundleState, versions: Tuple[str, ...]) -> Bundle:
-    provenance = _provenance(bundle)
+    provenance = provenance_of(bundle)
     manifest = {key: value for key, value in (bundle.manifest or {}).items() if key not in ("checksum", "signature")}
     return Bundle(
         name=bundle.name,
@@ -481,7 +481,7 @@ class _Given:
         return self.files.get((plugin, str(version), goarch))
 
 
-def _provenance(bundle: BundleState) -> Optional[Provenance]:
+def provenance_of(bundle: BundleState) -> Optional[Provenance]:
     """What the bundle says of itself; None for bundles that others made, or that say it in words not known here."""
     if not bundle.provenance:
         return None
@@ -493,7 +493,7 @@ def _provenance(bundle: BundleState) -> Optional[Provenance]:
 
 def _stem(bundle: BundleState) -> str:
     """What stays of a bundle's name through upgrades. A name that the store chose says nothing of it."""
-    provenance = _provenance(bundle)
+    provenance = provenance_of(bundle)
     return provenance.stem if provenance else bundle_format.bundle_stem(bundle.name)
 
 
