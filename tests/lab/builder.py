@@ -27,6 +27,7 @@ PACKAGES = {
     "base": ["ca-certificates"],
     "services": ["ca-certificates", "redis-server", "nginx-light", "haproxy", "docker-registry"],
     "toolbox": ["ca-certificates", "gcc", "libc6-dev"],
+    "cross-arm64": ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
     "packager": ["apt-utils", "createrepo-c", "gpg", "gpg-agent", "rpm"],
     "host-deb": [*HOST],
     "host-rpm": [*HOST, "dnf", "dnf-plugins-core", "rpm"],
@@ -92,11 +93,14 @@ class Builder:
 
     # --- root file systems -------------------------------------------------------------------------------------
 
-    def rootfs(self, name: str) -> str:
-        """A Debian root file system with the packages of ``PACKAGES[name]``; made with mmdebstrap."""
+    def rootfs(self, name: str, variant: str = "minbase") -> str:
+        """A Debian root file system with the packages of ``PACKAGES[name]``; made with mmdebstrap.
+
+        With the variant ``extract`` it holds their files and those of what they depend on, and is no system by itself.
+        """
         command = [
             "mmdebstrap",
-            "--variant=minbase",
+            f"--variant={variant}",
             '--aptopt=APT::Install-Recommends "false"',
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/doc/*",

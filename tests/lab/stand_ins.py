@@ -24,6 +24,9 @@ PLUGINS = LAB / "plugins"
 
 RELEASES = ROOT / "tools" / "tyk-releases.json"
 
+# The first release whose compiler brings a C compiler for arm64.
+CROSS_SINCE = (5, 0, 3)
+
 SOURCE_SUFFIXES = (".go", ".mod", ".sum", ".sh")
 
 # All that a program with a C library needs.
@@ -208,6 +211,29 @@ class StandIns:
                 offer_module(folder / "tyk", pseudo, folder / "modules" / "download")
 
         return self.builder.image_from_context(name, key, context, {"BASE": toolbox}, go=go)
+
+    def compiler_with_cross(self, version: str) -> str:
+        """The compiler with the C compiler for arm64 that published ones have since 5.0.3; before, the compiler as it is.
+
+        An image of its own, because a cold start of the lab needs no such program.
+        """
+        compiler = self.compiler(version)
+        if numbers(version) < CROSS_SINCE:
+            return compiler
+        cross = self.builder.rootfs("cross-arm64", variant="extract")
+        # The standard library as plugins of this version need it, like that of the compiler's own machine.
+        mode = "-trimpath" if numbers(version) >= (5, 1, 0) else ""
+        go = "go build" if mode else "GO111MODULE=off go build"
+        dockerfile = (
+            f"FROM {cross} AS cross\n"
+            f"FROM {compiler}\n"
+            "COPY --from=cross /usr/ /usr/\n"
+            "COPY main.go go.mod /tmp/warm/\n"
+            "RUN cd /tmp/warm && export GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc && "
+            f"{go} -buildmode=plugin {mode} -o /tmp/warm.so . && rm -rf /tmp/warm /tmp/warm.so\n"
+        )
+        warm = {name: COMPILER / "warm" / "std" / name for name in ("main.go", "go.mod")}
+        return self.builder.image("compiler-cross", digest(dockerfile), dockerfile, lambda: dict(warm))
 
     def mismatch(self, version: str) -> str:
         """A compiler with the toolchain of that version and another version of a shared package."""
