@@ -205,9 +205,12 @@ class Builder:
     # --- images --------------------------------------------------------------------------------------------------
 
     def image(self, name: str, key: str, dockerfile: str, files: Callable[[], dict[str, bytes | Path]]) -> str:
-        """Build an image from a Dockerfile and a handful of files; executable bits are those of the files."""
+        """Build an image from a Dockerfile and a handful of files; executable bits are those of the files.
+
+        Built twice at once, it could be two images of one name: a package server makes keys of its own, for example.
+        """
         ref = f"tyk-lab/{name}:{key}"
-        with self.once(ref):
+        with self.once(ref), locked(ref.replace("/", "-").replace(":", "-")):
             if self.has(ref):
                 return ref
             context = files()
