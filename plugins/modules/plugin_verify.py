@@ -19,6 +19,7 @@ description:
   - Gateways before 5.0.0 have no such command. There all functions are hooked into APIs of one throw-away gateway
     instead, in a container without network, Redis or control plane, which is judged by what it says about each of them.
     What fails there is tried alone, too. A plugin is opened, but no request is made, so none of its functions is called.
+  - A plugin for another architecture than the image's is not tried, and is no success.
   - Fails if one does not load, naming the package that differs, the function that is missing, the other plugin that it
     cannot share a process with, or that the gateway's process died. With the kinds of hooks given, also fails if a
     function is not of the type that they need.
@@ -79,6 +80,15 @@ options:
                 type: str
                 required: true
                 choices: [pre, auth_check, post_key_auth, post, response, analytics]
+  other_architectures:
+    description:
+      - What becomes of a plugin that is built for another architecture than the image, as the engine has it, is for. No
+        gateway here can load it.
+      - V(fail) is right where all of them have to be loaded here.
+      - V(leave) returns them in RV(untried), for those who load them on hosts of that architecture.
+    type: str
+    choices: [fail, leave]
+    default: fail
   timeout:
     description:
       - Seconds that loading one plugin may take, or a throw-away gateway to load all of them.
@@ -123,19 +133,34 @@ results:
       description: The function.
       type: str
     means:
-      description: How it was tried, V(plugin load) or V(throw-away gateway).
+      description: How it was tried, V(plugin load) or V(throw-away gateway); empty if it was not.
       type: str
     ok:
       description: Whether it was loaded and the function was found, which is of the type that its hooks need.
       type: bool
     rc:
-      description: The exit code, null if it did not end in time.
+      description: The exit code, null if it did not end in time or was not tried.
       type: int
     message:
       description: What the gateway said, or what the file tells of the function.
       type: str
     package:
       description: The package that differs, empty if that is not what is wrong.
+      type: str
+untried:
+  description: The plugins that were left for hosts of their architecture.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The plugin.
+      type: str
+    version:
+      description: The version of the gateway, empty if nothing tells.
+      type: str
+    goarch:
+      description: The architecture that it is built for.
       type: str
 findings:
   description: What is wrong.
@@ -160,6 +185,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
     Hook,
     Loaded,
     findings_of,
+    for_another_machine,
+    goarch_of,
     load_once,
     sweep,
     with_types,
@@ -265,17 +292,23 @@ def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     sweep(engine)
     verifier = Verifier(params)
     results: List[Dict[str, Any]] = []
+    untried: List[Dict[str, Any]] = []
     findings: List[Finding] = []
     for check, version in zip(checks, versions):
-        hooks = hooks_of(check)
-        if hooks:
-            means, loaded = verifier.check(check["image"], version, hooks)
+        hooks, others = for_another_machine(hooks_of(check), images[check["image"]].architecture)
+        if params["other_architectures"] == "leave":
+            files = dict.fromkeys(one.files[0] for one in others)
+            untried += [{"file": file, "version": str(version or ""), "goarch": goarch_of(file)} for file in files]
+            others = []
+        if hooks or others:
+            means, loaded = verifier.check(check["image"], version, hooks) if hooks else ("", [])
             loaded = with_types(loaded, hooks)
             results += [result_from(check["image"], means, one) for one in loaded]
-            findings += findings_of(check["image"], loaded)
+            results += [result_from(check["image"], "", one) for one in others]
+            findings += findings_of(check["image"], [*loaded, *others])
     if has_errors(findings):
-        fail_with(module, findings, results=results)
-    return {"changed": False, "results": results, "findings": []}
+        fail_with(module, findings, results=results, untried=untried)
+    return {"changed": False, "results": results, "untried": untried, "findings": []}
 
 
 def result_from(image: str, means: str, loaded: Loaded) -> Dict[str, Any]:
@@ -313,6 +346,7 @@ def main() -> None:
                     },
                 },
             },
+            "other_architectures": {"type": "str", "choices": ["fail", "leave"], "default": "fail"},
             "timeout": {"type": "float", "default": 60},
             "parallel": {"type": "int", "default": 2},
         },

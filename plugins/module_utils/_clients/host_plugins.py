@@ -29,6 +29,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
     Loaded,
     Verdict,
     findings_of,
+    for_another_machine,
     judge,
     with_types,
     without_symbol,
@@ -104,7 +105,8 @@ def try_bundle(
         others: List[Hook] = []
         for other_path, other_subject in beside:
             others += _unpack(stack, other_path, plugins_of(other_path, other_subject, loader.version)[0])
-        loaded = with_types(load_all(hooks, others, loader), hooks)
+        fitting, foreign = for_another_machine(hooks, architecture())
+        loaded = with_types(load_all(fitting, others, loader) if fitting else [], hooks) + foreign
     return [to_dict(one) for one in loaded], findings_of(loader.name, loaded)
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parents_of
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import inspect
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import inspect, opened
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
     Exported,
     GoProgram,
@@ -49,6 +49,8 @@ _UNREADABLE = (
     "wrong ELF",
     "failed to map segment",
 )
+#: What the system says of a program for another processor.
+_FOREIGN_IMAGE = "exec format error"
 _NO_LOADER = re.compile(r"goplugin\.\w+ is disabled")
 _NO_COMMAND = (
     "expected command but got",
@@ -149,6 +151,14 @@ def judge(exit_code: Optional[int], output: str) -> Verdict:
             "",
             "It was built by another generation of Go; compile it with the compiler of the gateway's version.",
         )
+    if _FOREIGN_IMAGE in output:
+        return Verdict(
+            False,
+            "plugin-arch",
+            "the gateway itself is built for another architecture than this host's, so it was not tried",
+            "",
+            "Try it on a host of the gateway's architecture.",
+        )
     if _NO_LOADER.search(output):
         return Verdict(
             False,
@@ -175,6 +185,37 @@ def judge(exit_code: Optional[int], output: str) -> Verdict:
         )
     code = "plugin-crash" if exit_code in (2, 132, 134, 137, 139) else "plugin-mismatch"
     return Verdict(False, code, f"exit code {exit_code}: {_last(output) or 'no output'}", "", "See the output.")
+
+
+def for_another_machine(hooks: Sequence[Hook], goarch: str) -> Tuple[List[Hook], List[Loaded]]:
+    """The functions of files that a gateway of this architecture could open, and what is to be said of the others.
+
+    A gateway that is given such a file says that it does not exist. A file that does not tell is the gateway's to judge.
+    """
+    fitting, others = [], []
+    for hook in hooks:
+        built = goarch_of(hook.file)
+        if not goarch or built in ("", goarch):
+            fitting.append(hook)
+            continue
+        verdict = Verdict(
+            False,
+            "plugin-arch",
+            f"it is built for {built} and this gateway for {goarch}, so it was not tried",
+            "",
+            f"Try it with a gateway on {built}, on a host of that architecture.",
+        )
+        others.append(Loaded((hook.file,), hook.symbol, None, verdict))
+    return fitting, others
+
+
+def goarch_of(path: str) -> str:
+    """The architecture that a file is built for, as Go calls it; empty for one that is no ELF file."""
+    try:
+        with opened(path) as elf:
+            return elf.goarch
+    except (OSError, ValueError):
+        return ""
 
 
 def _last(output: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import time
 import zipfile
 from pathlib import Path
@@ -212,6 +213,20 @@ def test_a_bundle_without_a_file_for_this_version(store: Store) -> None:
         result = store.load(content, version=version)
         assert said(result) == [("error", "bundle-no-file")] and store.asked() == []
         assert f"a gateway {version} on linux/{ARCH} finds no file for A.so" in result["findings"][0]["message"]
+
+
+def test_a_file_for_another_machine_is_never_started(store: Store) -> None:
+    other, machine = ("arm64", 183) if ARCH != "arm64" else ("amd64", 62)
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack("<HH", 3, machine)
+    handle = io.BytesIO()
+    manifest = {"file_list": [named("A"), named("B")], "custom_middleware": {"driver": "goplugin"}}
+    manifest["custom_middleware"]["pre"] = [hook("A", "One"), hook("B", "Two")]
+    build(handle, manifest, [Member(named("A"), content=header.ljust(64, b"\0")), Member(named("B"), content=b"\x7fELF Two")])
+    result = store.load(handle.getvalue())
+    assert said(result) == [("error", "plugin-arch")], result
+    assert f"it is built for {other} and this gateway for {ARCH}" in result["findings"][0]["message"]
+    assert [(one["file"], one["ok"]) for one in result["loaded"]] == [(named("B"), True), (named("A"), False)]
+    assert len(store.asked()) == 1
 
 
 def test_a_disabled_hook_needs_no_file(store: Store) -> None:

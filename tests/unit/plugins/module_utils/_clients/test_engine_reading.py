@@ -277,6 +277,7 @@ def test_editions(repository: str, edition: str) -> None:
         (1, "/lib/libc.so.6: version `GLIBC_2.34' not found (required by /p/a.so)", "plugin-mismatch", "glibc"),
         (1, "goplugin.GetSymbol is disabled, please rebuild Tyk gateway with -tags=goplugin", "plugin-mismatch", ""),
         (1, "tyk: error: unexpected plugin, try --help", "driver-unsupported", ""),
+        (255, "exec /opt/tyk-gateway/tyk: exec format error", "plugin-arch", ""),
         (1, "", "plugin-mismatch", ""),
     ],
 )
