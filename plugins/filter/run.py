@@ -105,6 +105,11 @@ def load_checks(plan: Mapping[str, Any], compiled: List[Mapping[str, Any]]) -> L
     return pipeline.load_checks(plan, compiled, pipeline.gateway_images(plan))
 
 
+def left_untried(plan: Mapping[str, Any], untried: List[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """The builds that neither the build host nor any gateway's host can load, as findings."""
+    return pipeline.left_untried(plan, untried)
+
+
 def published_plan(plan: Mapping[str, Any], results: List[Mapping[str, Any]]) -> Dict[str, Any]:
     """The plan with the names under which its bundles were published."""
     return pipeline.published(plan, results)
@@ -188,6 +193,7 @@ class FilterModule:
             "given_bundles": given_bundles,
             "host_settings": host_settings,
             "joined_url": joined_url,
+            "left_untried": left_untried,
             "load_checks": load_checks,
             "manual_edits": manual_edits,
             "observed_state": observed_state,

@@ -62,6 +62,7 @@ CODES: Dict[str, str] = {
     "plugin-symbol-missing": "The plugin does not export the function that a hook names, or not of the type that the hook needs.",
     "plugin-unreadable": "The file is not a whole Go plugin that a gateway could open.",
     "plugin-arch": "The plugin is built for another operating system or architecture than the gateway.",
+    "plugin-untried": "Nothing that could load the build has loaded it.",
     "plugin-go-version": "The plugin was built by another version of Go than the gateway.",
     "plugin-mismatch": "The plugin does not match the gateway that shall load it.",
     "plugin-glibc": "The plugin needs a newer C library than the gateway has.",

@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_image
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import info
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import PER_HOST
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import bundle_name, by_architecture
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
@@ -88,9 +89,9 @@ def at_hand(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def load_checks(
     plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]
 ) -> List[Dict[str, Any]]:
-    """What plugin_verify takes: per gateway version, all the builds that such a gateway will hold at once.
+    """What plugin_verify takes: per gateway version and architecture, all the builds that such a gateway will hold at once.
 
-    compiled: the builds as plugin_compile returned them (version, file, path); images: gateway image by version. A
+    compiled: the builds as plugin_compile returned them (version, goarch, file, path); images: gateway image by version. A
     version that runs from packages only has no image: its hosts load the bundle with their own gateway's binary.
     """
     symbols: Dict[str, List[str]] = {}
@@ -99,20 +100,45 @@ def load_checks(
             symbols.setdefault(str(name), []).extend(str(symbol) for symbol in wanted)
     manifests = {str(bundle["name"]): bundle.get("manifest") or {} for bundle in plan.get("bundles") or []}
     owners = {_identity(build): str(build["bundle"]) for build in plan.get("builds") or []}
-    files: Dict[str, List[Dict[str, Any]]] = {}
+    files: Dict[Tuple[str, str], List[Dict[str, Any]]] = {}
     for build in compiled:
         wanted_symbols = sorted(set(symbols.get(str(build["file"])) or []))
         manifest = manifests.get(owners.get(_identity(build), ""), {})
         stem = bundle_format.plugin_stem(str(build["file"]))
         own = [hook for hook in bundle_format.hooks(manifest) if hook.stem == stem and hook.name in wanted_symbols]
-        files.setdefault(str(build["version"]), []).append(
+        files.setdefault((str(build["version"]), str(build["goarch"])), []).append(
             {"path": build["path"], "symbols": wanted_symbols, "hooks": _kinds(own, str(build["version"]))}
         )
     return [
-        {"image": images[version], "version": version, "files": files[version]}
-        for version in sorted(files)
+        {"image": images[version], "version": version, "files": files[version, goarch]}
+        for version, goarch in sorted(files)
         if images.get(version)
     ]
+
+
+def left_untried(plan: Mapping[str, Any], untried: Iterable[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """What to say of builds that the build host could not load, and that no gateway's own host is going to.
+
+    untried: what plugin_verify returned as such. The gateways of a build's architecture and version load it on their hosts.
+    """
+    loading = {(str(step[version]), _arch(step)) for step in plan.get("gateways") or [] for version in ("from", "to")}
+    return [
+        info(
+            "plugin-untried",
+            posixpath.basename(str(one["file"])),
+            f"The build for {one['version']} on {one['goarch']} was compiled and lies in the bundle, but nobody has loaded "
+            f"it: the build host is of another architecture, and no gateway on {one['goarch']} runs {one['version']}.",
+            "Nothing needs to be done: no gateway of this plan opens it. Load it with plugin_verify on a host of that "
+            "architecture before one does.",
+        ).to_dict()
+        for one in untried
+        if (str(one["version"]), str(one["goarch"])) not in loading
+    ]
+
+
+def _arch(step: Mapping[str, Any]) -> str:
+    """The architecture of a gateway of the plan; plans that were saved before they told it were for amd64."""
+    return str(step.get("arch") or "amd64")
 
 
 def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -149,7 +175,7 @@ def published_checks(plan: Mapping[str, Any], host: str, fetched: Iterable[Mappi
         paths = {posixpath.basename(str(one["src"])): str(one["src"]) for one in result["files"]}
         for version, image in ((step["from"], step["image_from"]), (step["to"], step["image_to"])):
             for hook in bundle_format.hooks(manifest) if image and version in bundle["versions"] else []:
-                found = resolve(str(version), hook.path, names, hook=hook.phase)
+                found = resolve(str(version), hook.path, names, goarch=_arch(step), hook=hook.phase)
                 if found:
                     entry = files.setdefault((str(image), str(version)), {}).setdefault(
                         found, {"path": paths[found], "symbols": [], "hooks": []}

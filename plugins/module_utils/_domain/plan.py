@@ -324,6 +324,7 @@ def _gateways(state: State, wanted: Wanted) -> Tuple[GatewayStep, ...]:
                 package=gateway.package,
                 action=NOTHING if stays else REPLACE,
                 ready=gateway.ready,
+                arch=gateway.arch,
             )
         )
     return tuple(steps)

@@ -225,6 +225,7 @@ class GatewayStep(Part):
     package: str
     action: str
     ready: bool
+    arch: str = "amd64"
 
 
 @dataclass(frozen=True)

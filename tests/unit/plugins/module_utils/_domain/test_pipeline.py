@@ -54,6 +54,36 @@ def test_all_builds_of_one_version_are_loaded_together():
     assert checks[0]["files"][0] == {"path": "/out/t1/A_v5.3.0_linux_amd64.so", "symbols": ["Add"], "hooks": []}
 
 
+def test_builds_for_different_machines_are_not_loaded_together():
+    other = [dict(entry, goarch="arm64", path=f"/arm{entry['path']}") for entry in COMPILED]
+    checks = pipeline.load_checks(PLAN, COMPILED + other, pipeline.gateway_images(PLAN))
+    assert [(check["version"], [file["path"][:4] for file in check["files"]]) for check in checks] == [
+        ("5.3.0", ["/out"] * 3),
+        ("5.3.0", ["/arm"] * 3),
+        ("5.8.9", ["/out"]),
+        ("5.8.9", ["/arm"]),
+    ]
+
+
+def test_a_build_that_no_host_can_load_is_named():
+    steps = [
+        {"host": "gw1", "from": "5.3.0", "to": "5.8.9", "arch": "amd64"},
+        {"host": "gw2", "from": "5.2.5", "to": "5.8.9", "arch": "arm64"},
+    ]
+    untried = [
+        {"file": f"/out/X_v{version}_linux_arm64.so", "version": version, "goarch": "arm64"}
+        for version in ("5.2.5", "5.3.0", "5.8.9")
+    ]
+    (found,) = pipeline.left_untried({"gateways": steps}, untried)
+    assert (found["code"], found["severity"], found["subject"]) == (
+        "plugin-untried",
+        "info",
+        "X_v5.3.0_linux_arm64.so",
+    )
+    assert "no gateway on arm64 runs 5.3.0" in found["message"]
+    assert pipeline.left_untried({"gateways": steps}, []) == []
+
+
 def manifest(**middleware):
     return {"custom_middleware": {"driver": "goplugin", **middleware}}
 
@@ -177,7 +207,7 @@ def test_what_a_gateways_own_host_loads_of_published_bundles():
         {"item": {"manifest": manifest, "versions": versions}, "files": [{"src": f"/s/{place}/{name}"} for name in names]}
         for place, (versions, names) in enumerate(((["5.3.0", "5.8.9"], both), (["5.8.9"], ["X.so"])))
     ]
-    step = {"host": "gw1", "from": "5.3.0", "to": "5.8.9", "image_from": "gw:old", "image_to": "gw:new"}
+    step = {"host": "gw1", "from": "5.3.0", "to": "5.8.9", "image_from": "gw:old", "image_to": "gw:new"}  # no arch: amd64
     old, new = pipeline.published_checks({"gateways": [step]}, "gw1", fetched)
     assert (old["image"], old["version"]) == ("gw:old", "5.3.0")
     kinds = [{"symbol": "Add", "kind": "pre"}, {"symbol": "Two", "kind": "pre"}]
@@ -185,3 +215,21 @@ def test_what_a_gateways_own_host_loads_of_published_bundles():
     assert (new["image"], [each["path"] for each in new["files"]]) == (
         "gw:new", ["/s/0/X_v5.8.9_linux_amd64.so", "/s/1/X.so"],
     )
+
+
+def test_each_gateways_host_loads_the_builds_for_its_own_machine():
+    hook = {"name": "Add", "path": "X.so"}
+    manifest = {"custom_middleware": {"driver": "goplugin", "pre": [hook]}}
+    versions, archs = ("5.3.0", "5.8.9"), ("amd64", "arm64")
+    files = [f"/s/X_v{version}_linux_{arch}.so" for version in versions for arch in archs]
+    fetched = [{"item": {"manifest": manifest, "versions": versions}, "files": [{"src": file} for file in files]}]
+    steps = [
+        {"host": arch, "arch": arch, "from": "5.3.0", "to": "5.8.9", "image_from": "gw:old", "image_to": "gw:new"}
+        for arch in archs
+    ]
+    for arch in archs:
+        checks = pipeline.published_checks({"gateways": steps}, arch, fetched)
+        assert [(check["image"], [file["path"] for file in check["files"]]) for check in checks] == [
+            ("gw:old", [f"/s/X_v5.3.0_linux_{arch}.so"]),
+            ("gw:new", [f"/s/X_v5.8.9_linux_{arch}.so"]),
+        ]

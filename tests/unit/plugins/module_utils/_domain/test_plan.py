@@ -181,10 +181,21 @@ def test_what_goes_into_a_bundle_changes_its_name(change: Any) -> None:
 def test_other_architectures_get_builds_of_their_own() -> None:
     state = world()
     state["gateways"][2]["arch"] = "arm64"
-    files = {build.file for build in make(state).builds if build.plugin == "AuthPlugin"}
+    plan = make(state)
+    files = {build.file for build in plan.builds if build.plugin == "AuthPlugin"}
     assert files == {
         f"AuthPlugin_v{version}_linux_{arch}.so" for version in (FROM, TO) for arch in ("amd64", "arm64")
     }
+    assert [step.arch for step in plan.gateways] == ["amd64", "amd64", "arm64"]
+    assert planning.build(settle(state), Wanted.from_dict(wishes())).empty
+
+
+def test_a_bundle_without_builds_for_one_machine_has_a_successor() -> None:
+    state = settle(world()).to_dict()
+    state["gateways"][2]["arch"] = "arm64"
+    plan = make(state)
+    assert {build.goarch for build in plan.builds} == {"amd64", "arm64"} and plan.new_bundles
+    assert not plan.replaced_gateways
 
 
 # -- what stays
