@@ -179,10 +179,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     split_reference,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import go_arch
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 
-def describe(engine: Engine, name: str, others: List[Dict[str, Any]]) -> Dict[str, Any]:
+def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: str) -> Dict[str, Any]:
+    """A container. machine: the engine's own architecture, which tells that of a container whose image is gone."""
     data = engine.find_container(name)
     if data is None:
         return {"name": name, "found": False}
@@ -200,7 +202,7 @@ def describe(engine: Engine, name: str, others: List[Dict[str, Any]]) -> Dict[st
         "image_id": data["Image"],
         "edition": edition_of(repository),
         "os": image.os if image else str(data.get("Platform") or ""),
-        "arch": image.architecture if image else "",
+        "arch": image.architecture if image else machine,
         "version_label": str((image.labels if image else {}).get("org.opencontainers.image.version") or ""),
         "restart_policy": policy_text(host_config.get("RestartPolicy")),
         "stop_timeout": config.get("StopTimeout"),
@@ -275,10 +277,12 @@ def problems(result: Dict[str, Any], needed: int, address: str) -> List[Finding]
 
 def look(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     others = engine.containers()
-    root = str(engine.info().get("DockerRootDir") or "")
+    about = engine.info()
+    root = str(about.get("DockerRootDir") or "")
+    machine = go_arch(str(about.get("Architecture") or ""))
     result: Dict[str, Any] = {
         "changed": False,
-        "containers": [describe(engine, name, others) for name in module.params["names"]],
+        "containers": [describe(engine, name, others, machine) for name in module.params["names"]],
         "disk": {"path": root, "free": free_bytes(engine, root)},
     }
     needed = module.params["needed_bytes"]
