@@ -242,3 +242,23 @@ def test_a_shared_layout_resolves_right_whatever_the_plugin_is_called(current, t
     for version, name in (found or {}).items():
         for kind in kinds:
             assert resolve(version, f"{stem}.so", list(found.values()), goos, goarch, kind) == name
+
+
+@given(
+    releases,
+    releases,
+    st.sets(st.sampled_from(["amd64", "arm64", "s390x"]), min_size=1),
+    st.sampled_from(HOOKS),
+)
+def test_in_one_bundle_each_gateway_opens_the_build_for_its_version_and_machine(current, target, goarchs, kinds):
+    targets = [Target(version, "linux", goarch) for version in {current, target} for goarch in goarchs]
+    found = layout(targets, "X", kinds)
+    if min(current, target) >= Version(4, 3, 2):
+        assert found is not None, "they tell versions and machines by name"
+    for one, name in (found or {}).items():
+        assert list(found.values()).count(name) == 1
+        for kind in kinds:
+            assert resolve(one.version, "X.so", list(found.values()), "linux", one.goarch, kind) == name
+        if one.version >= Version(4, 3, 2):
+            own = [name for other, name in found.items() if other != one]
+            assert resolve(one.version, "X.so", own, "linux", one.goarch, kinds[0]) in (None, "X.so")
