@@ -28,6 +28,7 @@ PACKAGES = {
     "services": ["ca-certificates", "redis-server", "nginx-light", "haproxy", "docker-registry"],
     "toolbox": ["ca-certificates", "gcc", "libc6-dev"],
     "cross-arm64": ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+    "emulator": ["qemu-user-static"],
     "packager": ["apt-utils", "createrepo-c", "gpg", "gpg-agent", "rpm"],
     "host-deb": [*HOST],
     "host-rpm": [*HOST, "dnf", "dnf-plugins-core", "rpm"],
@@ -204,7 +205,9 @@ class Builder:
 
     # --- images --------------------------------------------------------------------------------------------------
 
-    def image(self, name: str, key: str, dockerfile: str, files: Callable[[], dict[str, bytes | Path]]) -> str:
+    def image(
+        self, name: str, key: str, dockerfile: str, files: Callable[[], dict[str, bytes | Path]], platform: str = ""
+    ) -> str:
         """Build an image from a Dockerfile and a handful of files; executable bits are those of the files.
 
         Built twice at once, it could be two images of one name: a package server makes keys of its own, for example.
@@ -219,7 +222,9 @@ class Builder:
                 for target, source in context.items()
             }
             data = tar_of({**context, "Dockerfile": dockerfile.encode()}, modes)
-            self.heavy(f"building the {name} image", lambda: self._build(io.BytesIO(data), ref))
+            self.heavy(
+                f"building the {name} image", lambda: self._build(io.BytesIO(data), ref, platform=platform or None)
+            )
         return ref
 
     def image_from_context(
@@ -244,10 +249,19 @@ class Builder:
                 handle.seek(0)
                 self._build(handle, ref, arguments)
 
-    def _build(self, context: Any, ref: str, arguments: dict[str, str] | None = None) -> None:
+    def _build(
+        self, context: Any, ref: str, arguments: dict[str, str] | None = None, platform: str | None = None
+    ) -> None:
         lines: list[str] = []
         for event in self.client.api.build(
-            fileobj=context, custom_context=True, buildargs=arguments, tag=ref, rm=True, forcerm=True, decode=True
+            fileobj=context,
+            custom_context=True,
+            buildargs=arguments,
+            platform=platform,
+            tag=ref,
+            rm=True,
+            forcerm=True,
+            decode=True,
         ):
             if "stream" in event:
                 lines.append(event["stream"])

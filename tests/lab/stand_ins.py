@@ -42,6 +42,9 @@ DISTROLESS = (
     "/etc/nsswitch.conf",
 )
 
+# The same for arm64, as the cross compiler brings it.
+ARM64_LIBRARIES = ("ld-linux-aarch64.so.1", "libc.so.6", "libdl.so.2", "libpthread.so.0", "libresolv.so.2")
+
 
 def sources(folder: Path) -> list[str]:
     """Names and contents of what goes into a Go build; tests and texts do not change the outcome."""
@@ -196,6 +199,62 @@ class StandIns:
             prepare = "RUN mkdir -p /empty/opt/tyk-gateway/middleware /empty/tmp && chmod 1777 /empty/tmp\n"
             dockerfile = f"FROM {base} AS base\n{prepare}FROM scratch\n{copies}COPY --from=base /empty/ /\n{common}"
         return self.builder.image("gateway", digest(binary, dockerfile), dockerfile, lambda: {"tyk": binary})
+
+    def gateway_arm64(self, version: str) -> str:
+        """The gateway for arm64 in an image that says so, with an emulator in it by which this machine runs it.
+
+        It opens and loads the files that a gateway on such a machine does. None from before 5.0.3 can be built.
+        """
+        compiler, emulator = self.compiler_with_cross(version), self.builder.rootfs("emulator", variant="extract")
+        flags = "-trimpath" if numbers(version) >= (5, 1, 0) else ""
+        script = (
+            ". /release.env && cd /go/src/github.com/TykTechnologies/tyk && export GOARCH=arm64 CGO_ENABLED=1 && "
+            f"export CC=aarch64-linux-gnu-gcc{'' if flags else ' GO111MODULE=off'} && go build {flags} -tags=goplugin "
+            '-ldflags "-X github.com/TykTechnologies/tyk/internal/build.Version=$VERSION" -o /tyk .'
+        )
+
+        def build(folder: Path) -> None:
+            container = self.builder.client.containers.create(compiler, entrypoint=["/bin/sh", "-c", script])
+            try:
+                container.start()
+                if container.wait(timeout=900)["StatusCode"] != 0:
+                    raise LabError(f"{compiler} did not build a gateway for arm64:\n{_tail(container)}")
+                for path in ("/tyk", *(f"/usr/aarch64-linux-gnu/lib/{name}" for name in ARM64_LIBRARIES)):
+                    (folder / path.rpartition("/")[2]).write_bytes(read_file(container, path))
+            finally:
+                container.remove(force=True)
+            container = self.builder.client.containers.create(emulator, command=["none"])
+            try:
+                (folder / "qemu").write_bytes(read_file(container, "/usr/bin/qemu-aarch64-static"))
+            finally:
+                container.remove(force=True)
+            for path in folder.iterdir():
+                path.chmod(0o755)
+
+        key = digest(compiler, emulator, script)
+        folder = self.builder.cached_build(f"gateway-arm64-{version}", key, build, f"gateway {version} for arm64")
+        dockerfile = (
+            "FROM scratch\n"
+            f"COPY {' '.join(ARM64_LIBRARIES)} /lib/\n"
+            "COPY qemu /usr/bin/qemu-aarch64\n"
+            "WORKDIR /tmp\n"
+            "WORKDIR /opt/tyk-gateway/middleware\n"
+            "WORKDIR /opt/tyk-gateway\n"
+            "COPY tyk /opt/tyk-gateway/tyk\n"
+            'LABEL org.opencontainers.image.title="stand-in for tyk-gateway" '
+            f'org.opencontainers.image.version="{version}"\n'
+            "EXPOSE 8080\n"
+            'ENTRYPOINT ["/usr/bin/qemu-aarch64", "/opt/tyk-gateway/tyk"]\n'
+            'CMD ["--conf=/opt/tyk-gateway/tyk.conf"]\n'
+        )
+        names = ("qemu", "tyk", *ARM64_LIBRARIES)
+        return self.builder.image(
+            "gateway-arm64",
+            digest(key, dockerfile),
+            dockerfile,
+            lambda: {name: folder / name for name in names},
+            platform="linux/arm64",
+        )
 
     def compiler(self, version: str, *, mismatch: bool = False) -> str:
         """A toolchain of the version's Go group around our own module tree; needs no network once built."""

@@ -154,6 +154,28 @@ def test_a_build_for_another_machine_never_counts_as_loaded(
     assert left["untried"] == [{"file": there["path"], "version": version, "goarch": "arm64"}]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_gateway_on_arm64_loads_it(run_module: Any, lab: Any, compile_for: Compile, version: str) -> None:
+    here, there = built(compile_for(version, "amd64", "arm64"))
+    (stripped,) = built(compile_for(version, "arm64", strip=True))
+    image = lab.gateway_arm64(version)
+
+    def load(*paths: str, symbol: str = FUNCTION) -> Dict[str, Any]:
+        hooks = [{"symbol": symbol, "kind": "pre"}]
+        files = [{"path": path, "symbols": [symbol], "hooks": hooks} for path in paths]
+        return dict(run_module("plugin_verify", checks=[{"image": image, "version": version, "files": files}]))
+
+    for one in (there, stripped):
+        loaded = load(one["path"])
+        assert [(each["ok"], each["rc"], each["means"]) for each in loaded["results"]] == [(True, 0, "plugin load")]
+        assert "loaded ok" in loaded["results"][0]["message"]
+    refused = load(there["path"], symbol="Nobody")
+    assert [one["code"] for one in refused["findings"]] == ["plugin-symbol-missing"]
+    assert [one["code"] for one in load(here["path"])["findings"]] == ["plugin-arch"]
+    both = load(there["path"], stripped["path"])
+    assert [one["code"] for one in both["findings"]] == ["plugin-path-shared"]
+
+
 def test_a_compiler_without_a_c_compiler_for_it(compile_for: Compile, dest: Path) -> None:
     kept = set(dest.iterdir())
     result = compile_for(WITHOUT_CROSS, "arm64")
