@@ -82,8 +82,8 @@ options:
                 choices: [pre, auth_check, post_key_auth, post, response, analytics]
   other_architectures:
     description:
-      - What becomes of a plugin that is built for another architecture than the image, as the engine has it, is for. No
-        gateway here can load it.
+      - What becomes of a plugin that is built for another architecture than the image, as the engine has it, is for, or
+        that comes with an image that the engine cannot run for the same reason. No gateway here can load it.
       - V(fail) is right where all of them have to be loaded here.
       - V(leave) returns them in RV(untried), for those who load them on hosts of that architecture.
     type: str
@@ -206,6 +206,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import 
 
 COMMAND = "plugin load"
 GATEWAY = "throw-away gateway"
+ELSEWHERE = "plugin-arch"  # the code of what only another machine can try
 VERSION_LABEL = "org.opencontainers.image.version"
 
 
@@ -296,16 +297,14 @@ def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     findings: List[Finding] = []
     for check, version in zip(checks, versions):
         hooks, others = for_another_machine(hooks_of(check), images[check["image"]].architecture)
+        means, loaded = verifier.check(check["image"], version, hooks) if hooks else ("", [])
+        loaded = [*with_types(loaded, hooks), *others]
         if params["other_architectures"] == "leave":
-            files = dict.fromkeys(one.files[0] for one in others)
-            untried += [{"file": file, "version": str(version or ""), "goarch": goarch_of(file)} for file in files]
-            others = []
-        if hooks or others:
-            means, loaded = verifier.check(check["image"], version, hooks) if hooks else ("", [])
-            loaded = with_types(loaded, hooks)
-            results += [result_from(check["image"], means, one) for one in loaded]
-            results += [result_from(check["image"], "", one) for one in others]
-            findings += findings_of(check["image"], [*loaded, *others])
+            left = dict.fromkeys(one.files[0] for one in loaded if one.verdict.code == ELSEWHERE)
+            untried += [{"file": file, "version": str(version or ""), "goarch": goarch_of(file)} for file in left]
+            loaded = [one for one in loaded if one.verdict.code != ELSEWHERE]
+        results += [result_from(check["image"], means, one) for one in loaded]
+        findings += findings_of(check["image"], loaded)
     if has_errors(findings):
         fail_with(module, findings, results=results, untried=untried)
     return {"changed": False, "results": results, "untried": untried, "findings": []}
@@ -316,7 +315,7 @@ def result_from(image: str, means: str, loaded: Loaded) -> Dict[str, Any]:
         "image": image,
         "file": ",".join(loaded.files),
         "symbol": loaded.symbol,
-        "means": means,
+        "means": "" if loaded.verdict.code == ELSEWHERE else means,
         "ok": loaded.verdict.ok,
         "rc": loaded.code,
         "message": loaded.verdict.message,

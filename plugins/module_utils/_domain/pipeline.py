@@ -87,12 +87,14 @@ def at_hand(plan: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 
 def load_checks(
-    plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[str, str]
+    plan: Mapping[str, Any], compiled: Iterable[Mapping[str, Any]], images: Mapping[Tuple[str, str], str]
 ) -> List[Dict[str, Any]]:
     """What plugin_verify takes: per gateway version and architecture, all the builds that such a gateway will hold at once.
 
-    compiled: the builds as plugin_compile returned them (version, goarch, file, path); images: gateway image by version. A
-    version that runs from packages only has no image: its hosts load the bundle with their own gateway's binary.
+    compiled: the builds as plugin_compile returned them (version, goarch, file, path); images: by version and
+    architecture, as gateway_images has them. Where none is of both, one of the version has to do: published images are
+    for several architectures. A version that runs from packages only has no image: its hosts load the bundle with their
+    own gateway's binary.
     """
     symbols: Dict[str, List[str]] = {}
     for bundle in plan.get("bundles") or []:
@@ -109,10 +111,11 @@ def load_checks(
         files.setdefault((str(build["version"]), str(build["goarch"])), []).append(
             {"path": build["path"], "symbols": wanted_symbols, "hooks": _kinds(own, str(build["version"]))}
         )
+    by_version = {version: image for (version, _goarch), image in images.items()}
     return [
-        {"image": images[version], "version": version, "files": files[version, goarch]}
-        for version, goarch in sorted(files)
-        if images.get(version)
+        {"image": images.get(kind) or by_version[kind[0]], "version": kind[0], "files": files[kind]}
+        for kind in sorted(files)
+        if kind[0] in by_version
     ]
 
 
@@ -242,13 +245,13 @@ def _placement(name: str, bundle: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
-def gateway_images(plan: Mapping[str, Any]) -> Dict[str, str]:
-    """The gateway image of each version in the plan: what runs, and what is going to run."""
-    images: Dict[str, str] = {}
+def gateway_images(plan: Mapping[str, Any]) -> Dict[Tuple[str, str], str]:
+    """The gateway image of each version and architecture in the plan: what runs, and what is going to run."""
+    images: Dict[Tuple[str, str], str] = {}
     for gateway in plan.get("gateways") or []:
         if gateway["image_from"]:
-            images[str(gateway["from"])] = str(gateway["image_from"])
-            images[str(gateway["to"])] = str(gateway["image_to"])
+            images[str(gateway["from"]), _arch(gateway)] = str(gateway["image_from"])
+            images[str(gateway["to"]), _arch(gateway)] = str(gateway["image_to"])
     return images
 
 

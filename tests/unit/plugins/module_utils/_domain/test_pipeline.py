@@ -63,6 +63,15 @@ def test_builds_for_different_machines_are_not_loaded_together():
         ("5.8.9", ["/out"]),
         ("5.8.9", ["/arm"]),
     ]
+    assert {check["image"] for check in checks} == {"gw:v5.3.0", "gw:v5.8.9"}, "published images are for several machines"
+
+
+def test_each_build_is_loaded_in_the_image_of_its_machine():
+    step = {**PLAN["gateways"][0], "arch": "arm64", "image_from": "arm:v5.3.0", "image_to": "arm:v5.8.9"}
+    for steps in ([*PLAN["gateways"], step], [step, *PLAN["gateways"]]):
+        other = [dict(entry, goarch="arm64") for entry in COMPILED]
+        checks = pipeline.load_checks(PLAN, COMPILED + other, pipeline.gateway_images({"gateways": steps}))
+        assert [check["image"] for check in checks] == ["gw:v5.3.0", "arm:v5.3.0", "gw:v5.8.9", "arm:v5.8.9"]
 
 
 def test_a_build_that_no_host_can_load_is_named():
@@ -104,7 +113,7 @@ def test_a_hook_that_is_switched_off_is_called_before_5_0():
         built = build("A", version, "t1", "one.zip")
         bundle = {"name": "one.zip", "symbols": {built["file"]: ["Add"]}, "manifest": manifest(pre=[off])}
         plan = {"builds": [built], "bundles": [bundle]}
-        (check,) = pipeline.load_checks(plan, [dict(built, path="/a.so")], {version: "gw"})
+        (check,) = pipeline.load_checks(plan, [dict(built, path="/a.so")], {(version, "amd64"): "gw"})
         assert check["files"] == [{"path": "/a.so", "symbols": ["Add"], "hooks": hooks}]
 
 

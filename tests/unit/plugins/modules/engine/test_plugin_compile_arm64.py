@@ -176,6 +176,28 @@ def test_a_gateway_on_arm64_loads_it(run_module: Any, lab: Any, compile_for: Com
     assert [one["code"] for one in both["findings"]] == ["plugin-path-shared"]
 
 
+@pytest.mark.skipif(os.path.exists("/proc/sys/fs/binfmt_misc/qemu-aarch64"), reason="this engine runs arm64")
+def test_a_gateway_that_this_engine_cannot_run(
+    run_module: Any, lab: Any, compile_for: Compile, session_bench: Any
+) -> None:
+    version = VERSIONS[-1]
+    (one,) = built(compile_for(version, "arm64"))
+    image = f"{session_bench.prefix}/gateway-arm64:v{version}"
+    container = lab.builder.client.containers.create(lab.gateway_arm64(version))
+    try:
+        container.commit(*image.rsplit(":", 1), changes='ENTRYPOINT ["/opt/tyk-gateway/tyk"]')
+    finally:
+        container.remove(force=True)
+    session_bench.images.append(image)
+    files = [{"path": one["path"], "symbols": [FUNCTION]}]
+    checks = [{"image": image, "version": version, "files": files}]
+    failed = run_module("plugin_verify", checks=checks)
+    assert [each["code"] for each in failed["findings"]] == ["plugin-arch"], failed
+    assert "the gateway itself is built for another architecture than this host's" in failed["msg"]
+    left = run_module("plugin_verify", checks=checks, other_architectures="leave")
+    assert left["results"] == [] and [each["goarch"] for each in left["untried"]] == ["arm64"]
+
+
 def test_a_compiler_without_a_c_compiler_for_it(compile_for: Compile, dest: Path) -> None:
     kept = set(dest.iterdir())
     result = compile_for(WITHOUT_CROSS, "arm64")
