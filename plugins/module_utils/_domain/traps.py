@@ -261,15 +261,18 @@ def _doubtful(decision: Decision) -> List[Finding]:
                 continue
             if goarch == "arm64" and contract.cross_compiler:
                 continue
-            compiler = {"arm64": "aarch64-linux-gnu-gcc", "s390x": "s390x-linux-gnu-gcc"}.get(goarch, "a C compiler")
+            compiler = {"arm64": "aarch64-linux-gnu-gcc", "s390x": "s390x-linux-gnu-gcc"}.get(goarch)
             platform = (
-                "takes no architecture: it builds for its own, amd64"
+                "takes no architecture as an argument"
                 if "goarch" not in contract.args
                 else f"does not choose a C compiler for {goarch}"
             )
             remedy = f"Give builds for {version} on {goarch} as artifacts"
-            if "goarch" in contract.args:
-                remedy += f", or set CC={compiler} and CGO_ENABLED=1 for the compiler, if its image has that program"
+            if compiler:
+                remedy = (
+                    f"It is told to build for {goarch} with {compiler}. If its image has no such program, name one that "
+                    f"has in tyk_compiler_images, or give builds for {version} on {goarch} as artifacts"
+                )
             found.append(
                 warning(
                     "compiler-doubtful",
