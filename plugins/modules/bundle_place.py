@@ -118,7 +118,7 @@ files:
   returned: when O(state=staged), empty in check mode
   type: list
   elements: dict
-  contains:
+  contains: &file
     src:
       description: The file.
       type: str
@@ -128,6 +128,14 @@ files:
     mode:
       description: Its permissions.
       type: str
+before:
+  description:
+    - Copies, on the host that runs the module, of what lies in that folder of the gateway's container until these files
+      take its place. Links are left out; what they lead to stays where it is.
+  returned: when O(state=staged), empty in check mode, without O(container) and where nothing else lies there
+  type: list
+  elements: dict
+  contains: *file
 findings:
   description: What is wrong.
   returned: always
@@ -145,6 +153,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_placement import (
     Content,
+    copy_from_gateway,
     folder_of,
     links_for,
     placed_files,
@@ -157,6 +166,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import (
     ContainerFiles,
+    Files,
     HostFiles,
     process_of,
 )
@@ -186,7 +196,9 @@ def downloaded(params: Dict[str, Any], pid: Optional[int], place: str) -> Iterat
         yield Content.of(path_of(body), url)
 
 
-def staged(params: Dict[str, Any], pid: Optional[int], place: str, check_mode: bool) -> Dict[str, Any]:
+def staged(
+    params: Dict[str, Any], pid: Optional[int], place: str, check_mode: bool, on_gateway: Optional[Files] = None
+) -> Dict[str, Any]:
     folder = folder_of(params["middleware_path"], params["bundle"])
     here = os.path.join(params["staged_dir"], bundle_directory(params["bundle"]))
     with host_lock(f"the staged bundle {here}"):
@@ -194,8 +206,12 @@ def staged(params: Dict[str, Any], pid: Optional[int], place: str, check_mode: b
         if missing and not check_mode:
             with downloaded(params, pid, place) as content:
                 put_on_host(content, here)
+        before = f"{here}-before-{place}"
+        if on_gateway is not None and not check_mode and not whole(on_gateway, folder, params["provenance"]):
+            copy_from_gateway(on_gateway, folder, before)
     files = placed_files(here, folder) if os.path.isdir(here) else []
-    return {"changed": missing, "folder": folder, "files": files, "findings": []}
+    kept = placed_files(before, folder) if on_gateway is not None and os.path.isdir(before) else []
+    return {"changed": missing, "folder": folder, "files": files, "before": kept, "findings": []}
 
 
 def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
@@ -203,7 +219,7 @@ def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     module.no_log_values.update(url_secrets(params["url"]))
     pid = process_of(engine, name)
     if params["state"] == "staged":
-        return staged(params, pid, name, module.check_mode)
+        return staged(params, pid, name, module.check_mode, ContainerFiles(engine, name))
     folder, files = folder_of(params["middleware_path"], params["bundle"]), ContainerFiles(engine, name)
     changed = not whole(files, folder, params["provenance"])
     if changed and not module.check_mode:

@@ -121,7 +121,11 @@ containers:
       description: Where volumes and folders of the host are mounted; the value is the volume's name or the folder.
       type: dict
     shared_mounts:
-      description: Mounts that other containers use as well, each with C(destination), C(source) and C(with).
+      description:
+        - Mounts that others use as well, each with C(destination), C(source) and the containers that it is shared
+          C(with).
+        - C(file_system) is the kind of a network file system, which other hosts may have mounted; empty for others, and
+          where the module does not run on the engine's host.
       type: list
       elements: dict
 target:
@@ -183,6 +187,15 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 
+def mount_table() -> str:
+    """The file systems of this host, as the kernel lists them; empty where it does not."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as table:
+            return table.read()
+    except OSError:
+        return ""
+
+
 def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: str) -> Dict[str, Any]:
     """A container. machine: the engine's own architecture, which tells that of a container whose image is gone."""
     data = engine.find_container(name)
@@ -212,7 +225,7 @@ def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: s
         "networks": networks_of(data),
         "published": published_ports(data),
         "mounts": mount_sources(data),
-        "shared_mounts": shared_mounts(data, others),
+        "shared_mounts": shared_mounts(data, others, mount_table()),
     }
 
 

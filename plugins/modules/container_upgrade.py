@@ -20,7 +20,7 @@ description:
     old container's id is not copied.
   - The old container stays, stopped and with restart policy V(no), as C(<name>-before-<id>), for an instant return.
   - If anything fails, the old container is running again under its name before the module fails.
-  - If the module was killed halfway, the next run (with any O(state) but V(staged)) puts the old container back first.
+  - If the module was killed halfway, the next run (with any O(state) but V(staged) and V(placed)) puts the old container back first.
 attributes:
   check_mode:
     support: full
@@ -47,8 +47,10 @@ options:
       - V(returned) puts the container back that was replaced last. The one that replaced it is stopped and kept as
         C(<name>-failed-<id>).
       - V(cleaned) removes what earlier replacements kept. Volumes are never removed.
+      - V(placed) only puts O(files) into the container, for one that another tool replaces. If it runs, just those that
+        lie in a volume or a mounted folder; the others would go with it.
     type: str
-    choices: [present, staged, returned, cleaned]
+    choices: [present, staged, returned, cleaned, placed]
     default: present
   image:
     description:
@@ -79,12 +81,13 @@ options:
     default: {}
   files:
     description:
-      - Files to put into the new container after it is created and before it starts.
+      - Files to put into the new container after it is created and before it starts. Those that lie in a volume or a
+        mounted folder are put there after the old container has stopped.
       - Refused where the place lies in a volume that other containers use, too.
     type: list
     elements: dict
     default: []
-    suboptions:
+    suboptions: &file
       src:
         description: The file on the host that runs the module.
         type: path
@@ -97,6 +100,14 @@ options:
         description: The permissions, as octal digits.
         type: str
         default: "0644"
+  return_files:
+    description:
+      - What the old container had in place of O(files). On every way back it is put there again before the old container
+        starts, as far as it lies in a volume or a mounted folder, which a replacement does not take back with it.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *file
   backup_dir:
     description:
       - Folder on the host that runs the module in which the container's definition and O(backup_files) are saved before
@@ -178,7 +189,7 @@ findings:
 """
 
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -193,17 +204,21 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock imp
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 
+def files_from(module: AnsibleModule, option: str) -> Tuple[File, ...]:
+    for file in module.params[option]:
+        if not file["dest"].startswith("/"):
+            module.fail_json(msg=f"{option}: {file['dest']} is not an absolute path in the container.")
+    try:
+        return tuple(File(file["src"], file["dest"], int(file["mode"], 8)) for file in module.params[option])
+    except ValueError:
+        module.fail_json(msg=f"{option}: a mode is given as octal digits in quotes, for example '0644'.")
+        raise
+
+
 def settings_from(module: AnsibleModule) -> Settings:
     params = module.params
     if params["state"] in ("present", "staged") and not params["image"]:
         module.fail_json(msg=f"state is {params['state']}, but image is empty; give the full reference of the image.")
-    for file in params["files"]:
-        if not file["dest"].startswith("/"):
-            module.fail_json(msg=f"files: {file['dest']} is not an absolute path in the container.")
-    try:
-        files = tuple(File(file["src"], file["dest"], int(file["mode"], 8)) for file in params["files"])
-    except ValueError:
-        module.fail_json(msg="files: a mode is given as octal digits in quotes, for example '0644'.")
     return Settings(
         name=params["name"],
         image=params["image"] or "",
@@ -211,7 +226,8 @@ def settings_from(module: AnsibleModule) -> Settings:
         stop_timeout=params["stop_timeout"],
         settle=params["settle"],
         labels={str(key): str(value) for key, value in params["labels"].items()},
-        files=files,
+        files=files_from(module, "files"),
+        return_files=files_from(module, "return_files"),
         backup_dir=params["backup_dir"] or "",
         backup_files=tuple(params["backup_files"]),
         evidence_dir=params["evidence_dir"] or "",
@@ -245,25 +261,26 @@ def upgrade(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
 
 
 def main() -> None:
+    file_options = {
+        "src": {"type": "path", "required": True},
+        "dest": {"type": "str", "required": True},
+        "mode": {"type": "str", "default": "0644"},
+    }
     run_engine_module(
         {
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "staged", "returned", "cleaned"], "default": "present"},
+            "state": {
+                "type": "str",
+                "choices": ["present", "staged", "returned", "cleaned", "placed"],
+                "default": "present",
+            },
             "image": {"type": "str"},
             "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
             "stop_timeout": {"type": "int", "default": 60},
             "settle": {"type": "float", "default": 2},
             "labels": {"type": "dict", "default": {}},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "src": {"type": "path", "required": True},
-                    "dest": {"type": "str", "required": True},
-                    "mode": {"type": "str", "default": "0644"},
-                },
-            },
+            "files": {"type": "list", "elements": "dict", "default": [], "options": file_options},
+            "return_files": {"type": "list", "elements": "dict", "default": [], "options": file_options},
             "backup_dir": {"type": "path"},
             "backup_files": {"type": "list", "elements": "str", "default": []},
             "evidence_dir": {"type": "path"},

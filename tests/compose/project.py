@@ -90,6 +90,11 @@ class Project:
             "containers": {one.name: [one.id, one.attrs["Config"]["Image"], one.status] for one in containers},
         }
 
+    def content(self, path: str) -> str:
+        """Of a file in the container; empty if it is not there."""
+        container = self.lab.client.containers.get(self.container)
+        return container.exec_run(["sh", "-c", f"cat {path} 2>/dev/null"]).output.decode()
+
     def image(self, service: str = "gw1") -> list[str]:
         return [one[1:] for name, one in self.look()["containers"].items() if name == f"{self.name}-{service}-1"][0]
 
@@ -100,6 +105,7 @@ class Project:
         check: bool = False,
         env: dict[str, str] | None = None,
         sources: list[dict[str, str]] | None = None,
+        **more: Any,
     ) -> Run:
         member = {
             "kind": "compose",
@@ -112,6 +118,7 @@ class Project:
             "backup_dir": str(self.folder.parent / "backup"),
             "backup_files": ["/etc/hostname"],
             "source_files": sources or [],
+            **more,
         }
         play = self.folder.parent / "play.yml"
         play.write_text(PLAY)

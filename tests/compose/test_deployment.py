@@ -60,6 +60,48 @@ def test_what_cannot_be_started_is_taken_back_at_once(project: Any) -> None:
     assert project.look()["files"] == before["files"] and project.image() == [OLD, "running"]
 
 
+PLACE = "/opt/mw/bundles/x/plugin"
+
+
+def placed(project: Any) -> dict[str, Any]:
+    """What is put in place for the new version, and what the old one had there."""
+    files = {}
+    for option, content in (("files", "new plugin"), ("return_files", "old plugin")):
+        path = project.folder.parent / option
+        path.write_text(content)
+        files[option] = [{"src": str(path), "dest": PLACE}]
+    return files
+
+
+def test_a_mounted_folder_holds_what_each_version_needs(project: Any) -> None:
+    folder = project.folder / "mw" / "bundles" / "x"
+    folder.mkdir(parents=True)
+    (folder / "plugin").write_text("old plugin")
+    mounted = PROJECT.replace("    environment:", "    volumes: [./mw:/opt/mw]\n    environment:")
+    (project.folder / "compose.yml").write_text(mounted)
+    project.compose("up", "--detach")
+    done = project.deploy(*UPGRADE, **placed(project))
+    assert done.code == 0 and project.image() == [NEW, "running"], done.text
+    assert project.content(PLACE) == "new plugin"
+    again = project.deploy(*UPGRADE, **placed(project))
+    assert again.code == 0 and again.changed == [], again.text
+    returned = project.deploy("rollback", **placed(project))
+    assert returned.code == 0 and project.image() == [OLD, "running"], returned.text
+    assert project.content(PLACE) == "old plugin"
+
+
+def test_a_container_made_anew_has_what_the_old_one_had_before_it_starts(project: Any) -> None:
+    # It says what it found when it started: without its plugin a gateway would download that of the new version.
+    command = f"    command: [sh, -c, 'cat {PLACE} >/found 2>/dev/null; sleep infinity']\n    environment:"
+    (project.folder / "compose.yml").write_text(PROJECT.replace("    environment:", command, 1))
+    project.compose("up", "--detach")
+    done = project.deploy(*UPGRADE, **placed(project))
+    assert done.code == 0 and project.content("/found") == "", done.text
+    returned = project.deploy("rollback", **placed(project))
+    assert returned.code == 0 and project.image() == [OLD, "running"], returned.text
+    assert project.content("/found") == project.content(PLACE) == "old plugin"
+
+
 def test_a_run_that_was_cut_off_after_the_edit_is_finished(project: Any) -> None:
     (project.folder / ".env").write_text("TAG=v5.8.9\n")
     predicted, done = project.deploy("apply", check=True), project.deploy("apply", "verify")

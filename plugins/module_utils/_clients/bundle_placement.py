@@ -135,6 +135,34 @@ def put_on_host(content: Content, folder: str, links: Optional[Mapping[str, str]
         shutil.rmtree(part, ignore_errors=True)
 
 
+def copy_from_gateway(files: Files, folder: str, target: str) -> None:
+    """Copy a bundle's folder of a gateway; the copy takes the place of an older one in one step. Nothing there, no copy.
+
+    What is a link is left out: it leads to a file that is not part of the bundle.
+    """
+    try:
+        content = files.read(posixpath.join(folder, MANIFEST_FILE)) or b""
+        listed = [posixpath.basename(str(name)) for name in json.loads(content)["file_list"]]
+    except (ValueError, KeyError, TypeError):
+        shutil.rmtree(target, ignore_errors=True)
+        return
+    parent = os.path.dirname(target)
+    os.makedirs(parent, mode=0o755, exist_ok=True)
+    part = tempfile.mkdtemp(prefix=".tyk-upgrade-", dir=parent)
+    try:
+        for name in (*listed, MANIFEST_FILE):
+            place = posixpath.join(folder, name)
+            found = files.stat(place)
+            if found is None or found.get("linkTarget"):
+                continue
+            with open(os.path.join(part, name), "wb") as stream:
+                stream.write(files.read(place, int(found.get("size") or 0)) or b"")
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def put_in_container(
     engine: Engine,
     container: str,

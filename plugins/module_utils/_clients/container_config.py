@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import file_system_of, of_several_hosts
 
 #: Labels this collection puts on a replacement; they tell an interrupted run what was going on.
 LABEL_REPLACES = "tyk.upgrade.replaces"
@@ -427,15 +428,23 @@ def mount_sources(container: Mapping[str, Any]) -> Dict[str, str]:
     }
 
 
-def shared_mounts(container: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
-    """Mounts whose source another container mounts, too. `others` are entries of the engine's list call."""
+def shared_mounts(
+    container: Mapping[str, Any], others: Sequence[Mapping[str, Any]], mount_table: str = ""
+) -> List[Dict[str, Any]]:
+    """Mounts whose source another container mounts, too, or another host may.
+
+    others: entries of the engine's list call. mount_table: the text of /proc/self/mounts of the engine's host.
+    """
     shared = []
+    folders = {str(one.get("Destination")): str(one.get("Source") or "") for one in container.get("Mounts") or []}
     for destination, source in sorted(mount_sources(container).items()):
         names = sorted(
             str((other.get("Names") or ["?"])[0]).lstrip("/")
             for other in others
             if other.get("Id") != container.get("Id") and source in mount_sources(other).values()
         )
-        if source and names:
-            shared.append({"destination": destination, "source": source, "with": names})
+        file_system = file_system_of(folders[destination], mount_table)
+        file_system = file_system if of_several_hosts(file_system) else ""
+        if source and (names or file_system):
+            shared.append({"destination": destination, "source": source, "with": names, "file_system": file_system})
     return shared

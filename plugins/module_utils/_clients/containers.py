@@ -57,7 +57,7 @@ class File:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to replace."""
+    """How to replace. return_files: what the old container has to find again, in mounts that the new one uses, too."""
 
     name: str
     image: str = ""
@@ -66,6 +66,7 @@ class Settings:
     settle: float = 2.0
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Tuple[File, ...] = ()
+    return_files: Tuple[File, ...] = ()
     backup_dir: str = ""
     backup_files: Tuple[str, ...] = ()
     evidence_dir: str = ""
@@ -158,6 +159,7 @@ class Replacement:
         self.engine.stop(current.id, self.settings.stop_timeout, self.name)
         self.engine.rename(current.id, aside)
         self.engine.rename(kept.id, self.name)
+        self._put_back(kept.id)
         self._start_again(kept.id, current.policy_before)
         self.engine.set_restart_policy(current.id, policy_dict("no"), aside)
         self._settle(kept.id)
@@ -179,6 +181,20 @@ class Replacement:
             )
         for one in leftovers:
             self._remove_leftover(one)
+        return self.outcome
+
+    def placed(self) -> Outcome:
+        """The files are in the container, as far as they outlast it: one that runs gets only those that lie in mounts."""
+        container = self.engine.container(self.name)
+        current = Seen.from_inspect(container)
+        self.outcome.old = self.outcome.new = _summary(self.name, current)
+        self._refuse_shared(container, self.engine.containers())
+        for file in self.settings.files:
+            if (current.running and not _mounted(container, file.dest)) or self._has(current.id, file):
+                continue
+            self._do(f"put {file.dest} into {self.name}")
+            if not self.settings.check_mode:
+                self._put(current.id, *_content(file, self.name))
         return self.outcome
 
     def recorded(self) -> Outcome:
@@ -250,8 +266,16 @@ class Replacement:
             self.engine.rename(step.id, step.to)
         elif step.verb == "remove":
             self.engine.remove(step.id, force=True)
-        else:
+        else:  # always the container that was replaced
+            self._put_back(step.id)
             self._start_again(step.id, step.to)
+
+    def _put_back(self, identity: str) -> None:
+        """Let the old container find again in its mounts what it had there."""
+        container = self.engine.container(identity)
+        for file in self.settings.return_files:
+            if _mounted(container, file.dest):
+                self._put(identity, *_content(file, self.name))
 
     def _start_again(self, identity: str, policy: str) -> None:
         self.engine.set_restart_policy(identity, policy_dict(policy), self.name)
@@ -298,8 +322,8 @@ class Replacement:
 
     def _refuse_shared(self, container: Mapping[str, Any], containers: List[Dict[str, Any]]) -> None:
         shared = {one["destination"]: one for one in shared_mounts(container, containers)}
-        for file in self.settings.files:
-            found = shared.get(mount_of(mount_sources(container), file.dest))
+        for file in (*self.settings.files, *self.settings.return_files):
+            found = shared.get(_mounted(container, file.dest))
             others = [name for name in (found or {}).get("with", []) if not self._ours(name)]
             if found and others:
                 raise EngineError(
@@ -369,7 +393,11 @@ class Replacement:
             {**self.settings.labels, LABEL_REPLACES: current.id, LABEL_RESTART: policy},
             str(self.engine.info().get("Name") or ""),
         )
-        archives = self._read_files()
+        contents = [_content(file, self.name) for file in self.settings.files]
+        # What lies in a mount, the old container would see, too.
+        outside = [one for one in contents if _mounted(container, one[0])]
+        for file in self.settings.return_files:
+            _content(file, self.name)
         self._back_up(container, current)
         temporary, kept = next_name(self.name), kept_name(self.name, current.id)
         new_id = ""
@@ -377,10 +405,13 @@ class Replacement:
             new_id = self.engine.create(config.body, temporary)
             for network, endpoint in config.networks:
                 self.engine.connect(new_id, network, endpoint)
-            for dest, content, mode in archives:
-                self._put(new_id, dest, content, mode)
+            for content in contents:
+                if content not in outside:
+                    self._put(new_id, *content)
             self.engine.stop(current.id, self.settings.stop_timeout, self.name)
             self.engine.set_restart_policy(current.id, policy_dict("no"), self.name)
+            for content in outside:
+                self._put(new_id, *content)
             self.engine.rename(current.id, kept)
             self.engine.rename(new_id, self.name)
             self.engine.start(new_id, self.name)
@@ -476,6 +507,7 @@ class Replacement:
         old = Seen.from_inspect(self.engine.container(current.id))
         if old.name != self.name:
             self.engine.rename(old.id, self.name)
+        self._put_back(old.id)
         if current.running:
             self._start_again(old.id, policy)
         else:
@@ -484,22 +516,12 @@ class Replacement:
 
     # -- files in and out --------------------------------------------------------------------------------------------
 
-    def _read_files(self) -> List[Tuple[str, bytes, int]]:
-        contents = []
-        for file in self.settings.files:
-            try:
-                with open(file.src, "rb") as source:
-                    contents.append((file.dest, source.read(), file.mode))
-            except OSError as problem:
-                raise EngineError(
-                    error(
-                        "setting-invalid",
-                        file.src,
-                        f"The file {file.src} for {file.dest} in {self.name} cannot be read: {problem.strerror}.",
-                        "Check the path on the host that runs the module.",
-                    )
-                ) from problem
-        return contents
+    def _has(self, identity: str, file: File) -> bool:
+        """Whether the container has this very file."""
+        found = self.engine.stat(identity, file.dest)
+        content = _content(file, self.name)[1]
+        same_size = found is not None and not found.get("linkTarget") and found.get("size") == len(content)
+        return same_size and self.engine.read_file(identity, file.dest, len(content)) == content
 
     def _put(self, identity: str, dest: str, content: bytes, mode: int) -> None:
         """Put one file in place; folders that exist keep their owner and mode."""
@@ -553,6 +575,27 @@ def write_private(path: str, content: bytes) -> None:
         target.flush()
         os.fsync(target.fileno())
     os.replace(temporary, path)
+
+
+def _mounted(container: Mapping[str, Any], path: str) -> str:
+    """Where the mount begins that a path lies in; empty if it lies in the container's own layer."""
+    return mount_of(mount_sources(container), path)
+
+
+def _content(file: File, container: str) -> Tuple[str, bytes, int]:
+    """Its place, its content and its permissions. Raises EngineError when it cannot be read."""
+    try:
+        with open(file.src, "rb") as source:
+            return file.dest, source.read(), file.mode
+    except OSError as problem:
+        raise EngineError(
+            error(
+                "setting-invalid",
+                file.src,
+                f"The file {file.src} for {file.dest} in {container} cannot be read: {problem.strerror}.",
+                "Check the path on the host that runs the module.",
+            )
+        ) from problem
 
 
 def _summary(name: str, one: Seen) -> Dict[str, str]:

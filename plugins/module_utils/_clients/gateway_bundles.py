@@ -71,8 +71,8 @@ class Files(Protocol):
     def stat(self, path: str) -> Optional[Mapping[str, Any]]:
         """Its size and, for a link, linkTarget; None if there is no such file or folder."""
 
-    def read(self, path: str) -> Optional[bytes]:
-        """Its content; None if there is no such file."""
+    def read(self, path: str, limit: int = MAX_MANIFEST) -> Optional[bytes]:
+        """Its content, of at most so many bytes; None if there is no such file."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class ContainerFiles:
     def stat(self, path: str) -> Optional[Mapping[str, Any]]:
         return self.engine.stat(self.container, path)
 
-    def read(self, path: str) -> Optional[bytes]:
-        return self.engine.read_file(self.container, path)
+    def read(self, path: str, limit: int = MAX_MANIFEST) -> Optional[bytes]:
+        return self.engine.read_file(self.container, path, limit)
 
 
 class HostFiles:
@@ -100,10 +100,10 @@ class HostFiles:
         real = os.path.realpath(path)  # any folder on the way may be a link; the kernel names the real one
         return {"size": size, "linkTarget": real if real != path else ""}
 
-    def read(self, path: str) -> Optional[bytes]:
+    def read(self, path: str, limit: int = MAX_MANIFEST) -> Optional[bytes]:
         try:
             with open(path, "rb") as stream:
-                return stream.read(MAX_MANIFEST)
+                return stream.read(limit)
         except OSError:
             return None
 

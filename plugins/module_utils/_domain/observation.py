@@ -45,16 +45,26 @@ def gateway(
         "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
         "package": str(found.get("name") or "") if packaged else "",
         "glibc": str(found.get("glibc") or ""),
-        "bundle_volume": _mounted(
-            container.get("mounts") or {}, package_settings(settings, "gateway")["middleware_path"]
-        ),
+        **_shared(container, package_settings(settings, "gateway")["middleware_path"]),
     }
 
 
-def _mounted(mounts: Mapping[str, Any], middleware_path: str) -> str:
-    """What the folder of the bundles lies in, if that is a mount: the mount's source."""
-    folder = posixpath.join(middleware_path, "bundles")
-    return str(mounts.get(mount_of(mounts, folder)) or "")
+def _shared(container: Mapping[str, Any], middleware_path: str) -> Dict[str, str]:
+    """What the folder of the bundles lies in, if others see it, too: the mount's source, and who they are.
+
+    Containers that a replacement has kept are none of them.
+    """
+    place = mount_of(container.get("mounts") or {}, posixpath.join(middleware_path, "bundles"))
+    shared = next((one for one in container.get("shared_mounts") or [] if one["destination"] == place), None)
+    name = str(container.get("name") or "")
+    ours = (f"{name}-before-", f"{name}-failed-")
+    sharing = [str(one) for one in (shared or {}).get("with") or []]
+    others = [one for one in sharing if not one.startswith(ours) and one != f"{name}-next"]
+    if shared and shared.get("file_system"):
+        others.append(f"other hosts ({shared['file_system']})")
+    if not shared or not others:
+        return {"bundle_volume": "", "bundle_volume_with": ""}
+    return {"bundle_volume": str(shared["source"]), "bundle_volume_with": " and ".join(others)}
 
 
 def pump(host: str, settings: Mapping[str, Any], found: Optional[Mapping[str, Any]]) -> Dict[str, Any]:

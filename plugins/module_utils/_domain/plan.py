@@ -256,7 +256,7 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
         built=[str(version) for version in fleet.versions] if at_hand else (),
         linked=linked,
         own_compilers=wanted.own_compilers,
-        # A link in a volume stays right when the container is replaced; a build in it would be the wrong one.
+        # A link that all gateways of a volume see is right for each of them; a build for one of them is not.
         placeable=linked or not any(gateway.bundle_volume for gateway in state.gateways),
         window_accepted=PLUGIN_WINDOW in wanted.accept,
     )

@@ -619,8 +619,8 @@ def _unplaceable(bundle: str, state: State, fleet: Fleet) -> List[Finding]:
         _cutover(
             gateway.host,
             f"Plugins have to be put in place host by host, but the bundles of {gateway.host} lie in "
-            f"{gateway.bundle_volume}, which outlives its container.",
-            f"Keep the middleware folder in the container itself, or go to a target from 4.3.2 on{accept}.",
+            f"{gateway.bundle_volume}, which {gateway.bundle_volume_with or 'others'} may use as well.",
+            f"Give each gateway a middleware folder of its own, or go to a target from 4.3.2 on{accept}.",
         )
         for gateway in state.gateways
         if gateway.bundle_volume

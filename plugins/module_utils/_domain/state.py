@@ -20,8 +20,8 @@ class Gateway:
     """One gateway instance. version is what the running process says; None when it did not say.
 
     Container, repository, tag and image_id are those of a container; package is the name of a Linux package.
-    bundle_volume says what the bundles lie in if it is not the container itself: a volume or a folder of the host. glibc is
-    the C library of a host with a package; empty where it is not known.
+    bundle_volume says what the bundles lie in if others see it, too: a volume or a folder of the host; bundle_volume_with
+    names them. glibc is the C library of a host with a package; empty where it is not known.
     """
 
     host: str
@@ -39,6 +39,7 @@ class Gateway:
     target_repository: str = ""
     package: str = ""
     bundle_volume: str = ""
+    bundle_volume_with: str = ""
     glibc: str = ""
 
     @classmethod
@@ -61,6 +62,7 @@ class Gateway:
             target_repository=_text(data, "target_repository") or repository,
             package=_text(data, "package"),
             bundle_volume=_text(data, "bundle_volume"),
+            bundle_volume_with=_text(data, "bundle_volume_with"),
             glibc=_text(data, "glibc"),
         )
 

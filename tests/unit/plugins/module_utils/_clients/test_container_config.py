@@ -371,9 +371,15 @@ def test_the_mount_a_path_lies_in(path: str, place: str) -> None:
 
 
 def test_shared_mounts_and_ports() -> None:
-    mine = {"Id": "1", "Mounts": [{"Type": "volume", "Name": "v", "Destination": "/mw"}]}
+    folder = "/var/lib/docker/volumes/v/_data"
+    mine = {"Id": "1", "Mounts": [{"Type": "volume", "Name": "v", "Source": folder, "Destination": "/mw"}]}
     other = {"Id": "2", "Names": ["/b"], "Mounts": [{"Type": "volume", "Name": "v", "Destination": "/x"}]}
     alone = {"Id": "3", "Names": ["/c"], "Mounts": [{"Type": "volume", "Name": "w", "Destination": "/mw"}]}
-    assert shared_mounts(mine, [mine, other, alone]) == [{"destination": "/mw", "source": "v", "with": ["b"]}]
+    assert shared_mounts(mine, [mine, other, alone]) == [
+        {"destination": "/mw", "source": "v", "with": ["b"], "file_system": ""}
+    ]
+    remote = f"v {folder} nfs4 rw 0 0\n"
+    assert shared_mounts(mine, [mine], f"/dev/sda1 / ext4 rw 0 0\n{remote}")[0]["file_system"] == "nfs4"
+    assert shared_mounts(mine, [mine], "/dev/sda1 / ext4 rw 0 0\n") == []
     ports = {"HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8"}], "81/tcp": None}}}
     assert published_ports(ports) == [{"container_port": "80/tcp", "host_ip": "", "host_port": "8"}]

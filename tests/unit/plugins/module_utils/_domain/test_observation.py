@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Tuple
+
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import observation
 
 LIVE = {"name": "gw1", "reachable": True, "version": "5.3.0", "waiting_for": []}
@@ -106,3 +108,18 @@ def test_the_c_library_of_a_host_with_a_package_is_kept() -> None:
     hostvars = {"gw1": {"seen": {"package": PACKAGE, "glibc": {"host": "2.28", "needed": "2.34"}}}}
     found = observation.found_by_host(hostvars, ["gw1"], ["seen"])["gw1"]
     assert observation.gateway("gw1", {"gateway_deployment": "package"}, None, found)["glibc"] == "2.28"
+
+
+def test_a_volume_counts_only_where_others_see_it() -> None:
+    found = {"name": "gw1", "mounts": {"/opt/tyk-gateway/middleware": "mw", "/opt/tyk-gateway/apps": "apps"}}
+
+    def seen(**shared: Any) -> Tuple[str, str]:
+        mount = {"destination": "/opt/tyk-gateway/middleware", "source": "mw", "with": [], "file_system": "", **shared}
+        one = observation.gateway("gw1", {}, None, {**found, "shared_mounts": [mount] if shared else []})
+        return one["bundle_volume"], one["bundle_volume_with"]
+
+    assert seen() == ("", "")
+    assert seen(**{"with": ["gw1-before-0123456789ab", "gw1-next"]}) == ("", "")
+    assert seen(**{"with": ["gw1-nextdoor", "gw2"]}) == ("mw", "gw1-nextdoor and gw2")
+    assert seen(file_system="nfs4") == ("mw", "other hosts (nfs4)")
+    assert seen(destination="/opt/tyk-gateway/apps", **{"with": ["gw2"]}) == ("", "")

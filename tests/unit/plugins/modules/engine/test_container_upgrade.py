@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
+import tarfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -320,6 +322,106 @@ def test_files_and_backup(bench: Any, plain: str, new_image: str, run_module: An
     chunks, stat = bench.api.get_archive(plain, "/opt/tyk-gateway/middleware/bundles/x/plugin.so")
     assert stat["size"] == len(b"new content") and stat["mode"] & 0o777 == 0o640
     assert b"new content" in b"".join(chunks)
+
+
+PLACE = "/opt/middleware/bundles/x/plugin.so"
+
+
+def content_of(bench: Any, name: str) -> bytes:
+    chunks, _stat = bench.api.get_archive(name, PLACE)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        stream = archive.extractfile("plugin.so")
+        assert stream is not None
+        return stream.read()
+
+
+@pytest.fixture
+def with_volume(bench: Any, old_image: str, tmp_path: Path) -> Dict[str, Any]:
+    """A container with a volume of its own that holds a plugin, and what is put in place of that."""
+    places = {}
+    for what in ("old", "new"):
+        (tmp_path / what).write_bytes(f"the {what} plugin".encode())
+        places[what] = [{"src": str(tmp_path / what), "dest": PLACE}]
+    config = {"Image": old_image, "HostConfig": {"Binds": [f"{bench.volume('own')}:/opt/middleware"]}}
+    name = bench.container("gw", config)
+    assert bench.api.put_archive(name, "/", docker_engine.tar_of([(PLACE[1:], b"the old plugin", 0o644)]))
+    return {"name": name, "files": places["new"], "return_files": places["old"]}
+
+
+def test_what_lies_in_a_volume_goes_with_the_way_back(
+    bench: Any, with_volume: Dict[str, Any], new_image: str, run_module: Any
+) -> None:
+    name = with_volume["name"]
+    before = bench.inspect(name)["Id"]
+    run_module("container_upgrade", **with_volume, image=new_image, **STAYS)
+    assert content_of(bench, name) == b"the new plugin"
+    back = {"name": name, "return_files": with_volume["return_files"]}
+    run_module("container_upgrade", **back, state="returned", **STAYS)
+    assert bench.inspect(name)["Id"] == before and content_of(bench, name) == b"the old plugin"
+
+
+def test_a_volume_is_left_alone_until_the_old_container_has_stopped(
+    bench: Any, with_volume: Dict[str, Any], dying_image: str, run_module: Any
+) -> None:
+    name, found = with_volume["name"], []
+    before = bench.inspect(name)["Id"]
+    stop, start = docker_engine.Engine.stop, docker_engine.Engine.start
+
+    def stop_and_look(self: Any, *args: Any, **kwargs: Any) -> None:
+        found.append(content_of(bench, name))
+        stop(self, *args, **kwargs)
+
+    def look_and_start(self: Any, identity: str, *args: Any, **kwargs: Any) -> None:
+        found.append(content_of(bench, identity))
+        start(self, identity, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker_engine.Engine, "stop", stop_and_look)
+        patch.setattr(docker_engine.Engine, "start", look_and_start)
+        result = run_module("container_upgrade", **with_volume, image=dying_image, **STAYS)
+    assert "is back and running" in result["msg"]
+    # Before the old one stops, before the new one starts, before what failed is stopped, before the old one starts again.
+    assert found == [b"the old plugin", b"the new plugin", b"the new plugin", b"the old plugin"]
+    assert bench.inspect(name)["Id"] == before and content_of(bench, name) == b"the old plugin"
+
+
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_killed_anywhere_an_old_container_starts_with_what_it_had(
+    bench: Any, with_volume: Dict[str, Any], new_image: str, run_module: Any, calls: int
+) -> None:
+    before = bench.inspect(with_volume["name"])["Id"]
+    assert run_and_kill(run_module, calls, **with_volume, image=new_image)
+    started: List[Tuple[bool, bytes]] = []
+    start = docker_engine.Engine.start
+
+    def look_and_start(self: Any, identity: str, *args: Any, **kwargs: Any) -> None:
+        started.append((identity == before, content_of(bench, identity)))
+        start(self, identity, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker_engine.Engine, "start", look_and_start)
+        result = run_module("container_upgrade", **with_volume, image=new_image, **STAYS)
+    assert not result.get("failed"), result
+    assert all(content == (b"the old plugin" if old else b"the new plugin") for old, content in started)
+    assert bench.inspect(with_volume["name"])["Config"]["Image"] == new_image
+    assert content_of(bench, with_volume["name"]) == b"the new plugin"
+
+
+def test_files_for_a_container_that_another_tool_replaces(
+    bench: Any, with_volume: Dict[str, Any], old_image: str, run_module: Any
+) -> None:
+    name, files = with_volume["name"], with_volume["files"]
+    own = {"src": files[0]["src"], "dest": "/opt/own"}
+    arguments = {"name": name, "files": [*files, own], "state": "placed"}
+    predicted = run_module("container_upgrade", check_mode=True, **arguments)
+    assert content_of(bench, name) == b"the old plugin"
+    done = run_module("container_upgrade", **arguments)
+    assert predicted["actions"] == done["actions"] == [f"put {PLACE} into {name}"]
+    assert content_of(bench, name) == b"the new plugin" and bench.inspect(name)["State"]["Running"]
+    assert run_module("container_upgrade", **arguments)["changed"] is False
+    # What would vanish with a container that runs stays in one that is only going to.
+    bench.api.stop(name, timeout=1)
+    assert run_module("container_upgrade", **arguments)["actions"] == [f"put /opt/own into {name}"]
 
 
 def test_refuses_a_shared_middleware_volume(

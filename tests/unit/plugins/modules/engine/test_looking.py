@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import tarfile
+from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
 
 import pytest
@@ -170,7 +171,7 @@ def test_container_info(bench: Any, old_image: str, new_image: str, store_net: s
     assert one["pid"] > 0
     assert one["networks"][store_net]["aliases"] == ["gw1"]
     assert one["published"] == [{"container_port": "8080/tcp", "host_ip": "127.0.0.1", "host_port": ""}]
-    assert one["shared_mounts"] == [{"destination": "/opt/middleware", "source": volume, "with": [other]}]
+    assert one["shared_mounts"] == [{"destination": "/opt/middleware", "source": volume, "with": [other], "file_system": ""}]
     assert result["containers"][1] == {"name": "no-such-container", "found": False}
     assert result["target"]["present"] is True and result["target"]["size"] > 0
     assert result["disk"]["free"] > 0
@@ -184,6 +185,35 @@ def test_container_info_findings(bench: Any, old_image: str, run_module: Any) ->
     result = run_module("container_info", names=[name], target_image=missing, needed_bytes=1 << 60)
     assert [one["code"] for one in result["findings"]] == ["image-missing", "disk-small"]
     assert result["target"]["pullable"] is False and missing in result["target"]["error"]
+
+
+def test_what_lies_there_is_copied_before_it_is_replaced(
+    pair: Tuple[str, str], bench: Any, run_module: Any, tmp_path: Path
+) -> None:
+    about = {"serves": ["4.0.16"]}
+    handle = io.BytesIO()
+    manifest = {
+        "file_list": ["X.so", "tyk-upgrade.json"],
+        "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
+    }
+    new = [Member("X.so", content=LIBRARY + b"new"), Member("tyk-upgrade.json", content=json.dumps(about).encode())]
+    build(handle, manifest, new)
+    put(bench, pair[1], {"data/new.zip": handle.getvalue()})
+    arguments = {
+        "container": pair[0], "bundle": "b.zip", "url": "http://bundles:8080/new.zip", "provenance": about,
+        "state": "staged", "staged_dir": str(tmp_path),
+    }  # fmt: skip
+    assert run_module("bundle_place", **arguments)["before"] == []
+    folder = f"{MIDDLEWARE}/bundles/{hashlib.md5(b'b.zip').hexdigest()}"
+    # More than a manifest may have, and a file that the manifest does not list.
+    old = {"X.so": LIBRARY + bytes(5 << 20), "manifest.json": json.dumps(manifest).encode(), "other": b""}
+    put(bench, pair[0], {f"{folder[1:]}/{name}": content for name, content in old.items()})
+    staged = run_module("bundle_place", **arguments)
+    before = {one["dest"]: Path(one["src"]).read_bytes() for one in staged["before"]}
+    assert before == {f"{folder}/{name}": old[name] for name in ("X.so", "manifest.json")}
+    # Once the new files are in place, the copy is all that is left of the old ones.
+    put(bench, pair[0], {f"{folder[1:]}/{Path(one['src']).name}": Path(one["src"]).read_bytes() for one in staged["files"]})
+    assert run_module("bundle_place", **arguments)["before"] == staged["before"]
 
 
 def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
