@@ -44,7 +44,7 @@ services:
   gw1:
     <<: *gateway
     container_name: {name}-gw1
-    image: {gateway}:v{version}   # keep in step with the others
+{volumes_gw1}    image: {gateway}:v{version}   # keep in step with the others
     labels: {{{label}: {name}, com.example.member: gw1}}
     ports: ["127.0.0.1:{port_gw1}:8080"]
     networks: {{lab: {{ipv4_address: {address_gw1}, aliases: [gw1]}}}}
@@ -53,7 +53,7 @@ services:
   gw2:
     <<: *gateway
     container_name: {name}-gw2
-    image: "{gateway}:${{TYK_GW2_TAG:-v{version}}}"
+{volumes_gw2}    image: "{gateway}:${{TYK_GW2_TAG:-v{version}}}"
     labels: {{{label}: {name}, com.example.member: gw2}}
     ports: ["127.0.0.1:{port_gw2}:8080"]
     networks: {{lab: {{ipv4_address: {address_gw2}, aliases: [gw2]}}}}
@@ -62,7 +62,7 @@ services:
   gw3:
     <<: *gateway
     container_name: {name}-gw3
-    image: ${{TYK_GW3_IMAGE:?set it in .env}}
+{volumes_gw3}    image: ${{TYK_GW3_IMAGE:?set it in .env}}
     labels: {{{label}: {name}, com.example.member: gw3}}
     ports: ["127.0.0.1:{port_gw3}:8080"]
     networks: {{lab: {{ipv4_address: {address_gw3}, aliases: [gw3]}}}}
@@ -158,8 +158,16 @@ class ComposeFleet(ContainerFleet):
             "pump_version": PUMP_FROM,
             **{f"port_{role}": settings.port(role) for role in roles},
             **{f"address_{role}": settings.address(role) for role in roles},
+            **{f"volumes_{role}": self._volumes(role) for role in settings.gateways},
         }
         return {name: text.format(**words) for name, text in FILES.items()}
+
+    def _volumes(self, role: str) -> str:
+        """A gateway's own mounts, in place of those that all have: YAML's merge does not add to a list."""
+        mounts = {str(self.lab.settings.directory / "tyk.conf"): "/opt/tyk-gateway/tyk.conf:ro"}
+        own = self.lab.settings.middleware(role)
+        lines = [f"      - {source}:{target}\n" for source, target in {**mounts, **own}.items()]
+        return "".join(["    volumes:\n", *lines]) if own else ""
 
     def _write_project(self) -> None:
         """The project of the first version; one that an upgrade edited is the user's truth and stays."""
@@ -178,6 +186,7 @@ class ComposeFleet(ContainerFleet):
 
     def ensure(self, role: str) -> bool:
         self._write_project()
+        self.make_middleware(role)
         found = self.lab.site.find(role)
         if found is not None and found.status == "running":
             return False

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import Container
@@ -58,7 +60,15 @@ class ContainerFleet:
         return set()
 
     def ensure(self, role: str) -> bool:
+        self.make_middleware(role)
         return self.lab.site.ensure_container(self._pump() if role == "pump" else self._gateway(role))[1]
+
+    def make_middleware(self, role: str) -> None:
+        """An empty middleware folder for a gateway that is not there yet."""
+        for folder in map(Path, self.lab.settings.middleware(role) if role != "pump" else ()):
+            if self.lab.site.find(role) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
 
     def _pump(self) -> Container:
         settings = self.lab.settings
@@ -80,7 +90,10 @@ class ContainerFleet:
             self.lab.ref("gateway", settings.from_version),
             environment={"TYK_GW_DBAPPCONFOPTIONS_NODEISSEGMENTED": "false", "TZ": "UTC", "LAB_SITE": settings.name},
             publish={8080: role},
-            mounts={str(settings.directory / "tyk.conf"): "/opt/tyk-gateway/tyk.conf:ro"},
+            mounts={
+                str(settings.directory / "tyk.conf"): "/opt/tyk-gateway/tyk.conf:ro",
+                **settings.middleware(role),
+            },
             labels={"com.example.team": "platform", "com.example.member": role},
             restart="unless-stopped",
             stop_timeout=45,

@@ -119,6 +119,7 @@ class Settings:
     target: str = "docker"
     from_version: str = FROM_VERSION
     to_version: str = TO_VERSION
+    mounted: bool = False  # whether each gateway's middleware folder is one of the host
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -144,7 +145,10 @@ class Settings:
         name = os.environ.get("LAB_NAME") or "-".join(parts + ([] if target == "docker" else [target]))
         default = ROOT / "build" / ("lab" if name == "tyk-lab" else name)
         directory = Path(os.environ.get("LAB_DIR") or default).resolve()
-        return cls(name, int(base), directory, tuple(wanted), target, from_version, to_version)
+        middleware = os.environ.get("LAB_MIDDLEWARE") or "image"
+        if middleware not in ("image", "mount"):
+            raise LabError(f"LAB_MIDDLEWARE takes 'image' or 'mount', not '{middleware}'.")
+        return cls(name, int(base), directory, tuple(wanted), target, from_version, to_version, middleware == "mount")
 
     @staticmethod
     def _versions(from_version: str, to_version: str) -> tuple[str, str]:
@@ -173,6 +177,10 @@ class Settings:
     def deployment(self, role: str) -> str:
         """docker, compose, deb or rpm."""
         return TARGETS[self.target][role]
+
+    def middleware(self, role: str) -> dict[str, str]:
+        """The mount of a gateway's middleware folder, if it has one."""
+        return {str(self.directory / "middleware" / role): "/opt/tyk-gateway/middleware"} if self.mounted else {}
 
     def port(self, what: str) -> int:
         return self.port_base + PORTS[what]
