@@ -35,7 +35,7 @@ NEUTRAL_TAGS = frozenset({"goplugin"})
 
 #: Go releases (1.x) whose plugins the runtime of the other can at least read; between two of these groups the gateway's
 #: process dies ("no plugin module data"), inside one it refuses the plugin.
-GENERATIONS: Tuple[Tuple[int, ...], ...] = ((19,), (21, 22), (23, 24, 25), (26,))
+GENERATIONS: Tuple[Tuple[int, ...], ...] = ((15,), (16,), (19,), (21, 22), (23, 24, 25), (26,))
 
 SOURCE_RUNTIME = "Go, runtime/plugin.go"
 SOURCE_GENERATIONS = "seen on real gateways"
@@ -234,13 +234,18 @@ def compare(plugin: GoProgram, gateway: GoProgram, glibc: str = "") -> Compariso
     if plugin.platform != gateway.platform:
         return Comparison(findings=(_platform(plugin, gateway.name, gateway.platform),))
     found = [*_settings(plugin, gateway), *_c_library(plugin, gateway, glibc)]
+    # Where only the patch level of Go differs, and the packages are known, they tell what a gateway makes of it.
     plain = not any(finding.code in ("plugin-go-version", "plugin-mismatch") for finding in found)
     exact = plain and bool(plugin.fingerprints and gateway.fingerprints)
     if plugin.fingerprints and not gateway.fingerprints:
         found.append(_no_plugins(plugin, gateway))
         return Comparison(findings=tuple(found))
     packages = differing_packages(plugin, gateway) if exact else ()
-    if OF_GO.intersection(packages):
+    if exact and _patch_levels(plugin, gateway):
+        found.append(_another_patch_level(plugin, gateway, packages))
+        exact = not packages
+        packages = ()
+    elif OF_GO.intersection(packages):
         found.append(_go_itself(plugin, gateway))
         packages = ()
         exact = False
@@ -430,7 +435,8 @@ def _platform(plugin: GoProgram, name: str, platform: str) -> Finding:
 def _settings(plugin: GoProgram, gateway: GoProgram) -> List[Finding]:
     found = []
     mine, theirs = plugin.info, gateway.info
-    if mine.go_version != theirs.go_version and mine.go_version and theirs.go_version:
+    by_packages = _patch_levels(plugin, gateway) and plugin.fingerprints and gateway.fingerprints
+    if mine.go_version != theirs.go_version and mine.go_version and theirs.go_version and not by_packages:
         found.append(
             error(
                 "plugin-go-version",
@@ -455,6 +461,32 @@ def _settings(plugin: GoProgram, gateway: GoProgram) -> List[Finding]:
                     )
                 )
     return found
+
+
+def _patch_levels(plugin: GoProgram, gateway: GoProgram) -> bool:
+    """Whether the two were built by releases of Go that differ in nothing but the patch level."""
+    first, second = plugin.info.go_version, gateway.info.go_version
+    released = re.compile(r"go1\.\d+(\.\d+)?")
+    return first != second and all(map(released.fullmatch, (first, second))) and _minor(first) == _minor(second)
+
+
+def _another_patch_level(plugin: GoProgram, gateway: GoProgram, packages: Sequence[str]) -> Finding:
+    built = f"{plugin.name} was built by {plugin.info.go_version} and {gateway.name} by {gateway.info.go_version}"
+    if not packages:
+        return info(
+            "plugin-go-version",
+            plugin.name,
+            f"{built}, but no package that both contain differs, so the gateway can load it.",
+            "Nothing needs to be done; the compiler of the gateway's own version is the safe choice.",
+            SOURCE_GENERATIONS,
+        )
+    return error(
+        "plugin-go-version",
+        plugin.name,
+        f"{built}, and packages that both contain differ ({_listed(packages)}), so the gateway refuses it.",
+        f"{RIGHT_COMPILER}: Go must be the same to the patch level.",
+        SOURCE_RUNTIME,
+    )
 
 
 def _go_itself(plugin: GoProgram, gateway: GoProgram) -> Finding:
@@ -527,10 +559,11 @@ def _modules(plugin: GoProgram, gateway: GoProgram, modules: Sequence[ModuleDiff
 def _packages(plugin: GoProgram, gateway: GoProgram, packages: Sequence[str]) -> Finding:
     main = gateway.info.main.path if gateway.info.main else gateway.info.path
     own = [one for one in packages if main and (one == main or one.startswith(f"{main}/"))]
-    if own:
-        what, named = "other sources of the gateway's own packages", own
+    others = [one for one in packages if one not in own]
+    if others:  # those of the gateway that use them differ for it
+        what, named = "other sources or settings of packages that both contain", _with_versions(others, gateway) + own
     else:
-        what, named = "other sources or settings of packages that both contain", _with_versions(packages, gateway)
+        what, named = "other sources of the gateway's own packages", own
     return error(
         "plugin-mismatch",
         plugin.name,

@@ -340,7 +340,17 @@ def _lint_keys(manifest: Mapping[str, Any], subject: str) -> List[Finding]:
     extra = sorted(str(key) for key in manifest if key not in _MANIFEST_KEYS)
     middleware = _mapping(manifest.get("custom_middleware"))
     extra += sorted(f"custom_middleware.{key}" for key in middleware if key not in _MIDDLEWARE_KEYS)
+    known = {*_MANIFEST_KEYS, *(f"custom_middleware.{key}" for key in _MIDDLEWARE_KEYS)}
+    meant = {key: key.lower() for key in extra if key.lower() in known}
     return [
+        _invalid(
+            subject,
+            f"has a key {key}, which gateways take for {right}, whatever else says {right}",
+            f"Write {right}.",
+            "Go, encoding/json: keys are matched without regard to case",
+        )
+        for key, right in meant.items()
+    ] + [
         warning(
             "bundle-invalid",
             subject,
@@ -349,6 +359,7 @@ def _lint_keys(manifest: Mapping[str, Any], subject: str) -> List[Finding]:
             "v5.14.0:apidef/api_definitions.go:1035-1040",
         )
         for key in extra
+        if key not in meant
     ]
 
 
@@ -422,7 +433,7 @@ def _lint_hooks(manifest: Mapping[str, Any], subject: str) -> List[Finding]:
             findings.append(
                 _invalid(
                     subject,
-                    f"has a {hook.kind} hook with path {hook.path!r}, which is not a Go plugin",
+                    f"has a {hook.kind} hook with path {hook.path!r}, by which not every gateway finds a Go plugin",
                     "Let the path of a Go hook end in .so.",
                 )
             )

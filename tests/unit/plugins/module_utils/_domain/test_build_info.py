@@ -162,7 +162,8 @@ def test_without_trimpath() -> None:
         ("go1.23.4", "go1.24.11", "so the gateway refuses it"),
         ("go1.21.13", "go1.24.11", "so the gateway's process dies"),
         ("go1.19.8", "go1.21.13", "so the gateway's process dies"),
-        ("go1.15.15", "go1.16.15", "refuses it, or its process dies"),
+        ("go1.15.15", "go1.16.15", "so the gateway's process dies"),
+        ("go1.17.1", "go1.16.15", "refuses it, or its process dies"),
         ("go1.24.11 X:boringcrypto", "go1.24.11", "so the gateway refuses it"),
         ("devel +abc", "go1.24.11", "refuses it, or its process dies"),
     ],
@@ -172,6 +173,26 @@ def test_go_versions(one: str, other: str, words: str) -> None:
     assert codes(found) == ["plugin-go-version"] and found.packages == () and not found.exact
     assert f"built by {one} and the gateway by {other}" in found.findings[0].message
     assert words in found.findings[0].message
+
+
+def test_another_patch_level_of_go_is_judged_by_the_packages() -> None:
+    found = compare(plugin(go_version="go1.24.10"), gateway())
+    assert found.exact and [(one.code, one.severity.value) for one in found.findings] == [("plugin-go-version", "info")]
+    assert "built by go1.24.10 and the gateway by go1.24.11, but no package that both" in found.findings[0].message
+    # Without their packages nothing is known of them.
+    unknown = compare(plugin(go_version="go1.24.10", fingerprints={}), gateway(fingerprints={}))
+    assert [one.severity.value for one in unknown.findings] == ["error"] and not unknown.exact
+
+
+def test_foreign_packages_are_named_before_those_that_use_them() -> None:
+    # A plugin of Go 1.19 and before does not list its modules.
+    found = compare(
+        plugin("path\tx\n", go_version="", fingerprints={**SHARED, f"{TYK}/log": "g2", LOGRUS: "l2"}), gateway()
+    )
+    assert codes(found) == ["plugin-mismatch"] and found.modules == ()
+    assert f"of packages that both contain than the gateway: {LOGRUS} (the gateway's is v1.9.3), {TYK}/log." in (
+        found.findings[0].message
+    )
 
 
 @pytest.mark.parametrize("version, words", [("", "by another version of Go than"), ("go1.24.11", "another go1.24.11")])

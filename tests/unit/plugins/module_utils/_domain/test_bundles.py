@@ -391,7 +391,10 @@ def listed(*files):
         (changed(auth_check=[{"name": "A"}]), "has an auth_check that is not one hook"),
         (changed(pre=None, auth_check=None, response=[]), "has no hook"),
         (changed(pre=[{"path": "Header.so"}]), "has a pre hook without a name"),
-        (changed(pre=[{"name": "A", "path": "Header"}]), "with path 'Header', which is not a Go plugin"),
+        (changed(pre=[{"name": "A", "path": "Header"}]), "with path 'Header', by which not every gateway finds"),
+        ({**MANIFEST, "Checksum": "x"}, "has a key Checksum, which gateways take for checksum"),
+        (changed(Pre=[]), "has a key custom_middleware.Pre, which gateways take for custom_middleware.pre"),
+        ({**MANIFEST, "Driver": "x"}, "has a key Driver that gateways do not know"),
     ],
 )
 def test_what_is_wrong_is_said(manifest, message):
