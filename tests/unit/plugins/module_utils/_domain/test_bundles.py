@@ -394,7 +394,6 @@ def listed(*files):
         (changed(pre=[{"name": "A", "path": "Header"}]), "with path 'Header', by which not every gateway finds"),
         ({**MANIFEST, "Checksum": "x"}, "has a key Checksum, which gateways take for checksum"),
         (changed(Pre=[]), "has a key custom_middleware.Pre, which gateways take for custom_middleware.pre"),
-        ({**MANIFEST, "Driver": "x"}, "has a key Driver that gateways do not know"),
     ],
 )
 def test_what_is_wrong_is_said(manifest, message):
@@ -404,7 +403,7 @@ def test_what_is_wrong_is_said(manifest, message):
     assert any(finding.severity == "error" for finding in findings)
 
 
-@pytest.mark.parametrize("manifest", [{**MANIFEST, "checksm": ""}, changed(prePlugin=[])])
+@pytest.mark.parametrize("manifest", [{**MANIFEST, "checksm": ""}, {**MANIFEST, "Driver": ""}, changed(prePlugin=[])])
 def test_keys_that_gateways_ignore_are_worth_a_warning(manifest):
     findings = lint(manifest, "b.zip")
     assert [finding.severity.value for finding in findings] == ["warning"]
