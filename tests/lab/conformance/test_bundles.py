@@ -93,7 +93,7 @@ def test_a_missing_bundle_is_asked_for_five_times_and_then_the_api_is_open_or_go
     asked = world.bundles.requests_for("missing.zip")
     assert len(asked) == (5 if version.since("4.0.11", "4.3.2", "5.0.0") else 1)
     pauses = [later - earlier for earlier, later in zip(asked, asked[1:])]
-    assert all(0.2 <= pause <= 6 for pause in pauses), pauses
+    assert all(0.2 <= pause <= 7 for pause in pauses), pauses  # the last is 4 s, give or take half of it
     assert pauses == sorted(pauses) or max(pauses) >= 2 * min(pauses)
     answer = gateway.get("/api/x")
     if enforces_downloads(version):
