@@ -16,8 +16,10 @@ description:
   - Runs C(tyk plugin load) of the gateway image for every file and function, each in a container without network that
     is thrown away. If all of them load, each two files of a check are loaded into one process, since a gateway is going
     to hold them all.
+  - Gateways before 5.2.4 load only one file with it. There one throw-away gateway opens all files, in a container
+    without network, Redis or control plane; it leaves out a plugin whose init code panics without them.
   - Gateways before 5.0.0 have no such command. There all functions are hooked into APIs of one throw-away gateway
-    instead, in a container without network, Redis or control plane, which is judged by what it says about each of them.
+    instead, which is judged by what it says about each of them.
     What fails there is tried alone, too. A plugin is opened, but no request is made, so none of its functions is called.
   - A plugin for another architecture than the image's is not tried, and is no success.
   - Fails if one does not load, naming the package that differs, the function that is missing, the other plugin that it
@@ -189,11 +191,16 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
     goarch_of,
     load_once,
     sweep,
+    takes_one_file,
     with_types,
+    without_panics,
     without_symbol,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import prove_in_image
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import (
+    prove_in_image,
+    prove_together,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_load_several, can_plugin_load
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -204,8 +211,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import hooks_argument
 
-COMMAND = "plugin load"
-GATEWAY = "throw-away gateway"
 ELSEWHERE = "plugin-arch"  # the code of what only another machine can try
 VERSION_LABEL = "org.opencontainers.image.version"
 
@@ -218,18 +223,27 @@ class Verifier:
         self.connect: Callable[[], Engine] = lambda: Engine(params["docker_host"], params["engine_timeout"])
         self.parallel = max(1, params["parallel"])
 
-    def check(self, image: str, version: Optional[Version], hooks: Sequence[Hook]) -> Tuple[str, List[Loaded]]:
-        """By which means the functions were tried, and what came of it."""
+    def check(self, image: str, version: Optional[Version], hooks: Sequence[Hook]) -> List[Loaded]:
+        """What came of each function, and then of files in one process."""
         if version is not None and not can_plugin_load(version):
-            return GATEWAY, self.in_gateway(image, hooks)
+            return self.in_gateway(image, hooks)
         loaded = self.each([((hook.file,), hook.symbol) for hook in hooks], image)
         if version is None and any(one.verdict.code == "driver-unsupported" for one in loaded):
-            return GATEWAY, self.in_gateway(image, hooks)
+            return self.in_gateway(image, hooks)
         if all(one.verdict.ok for one in loaded):
+            loaded += self.together(image, version, hooks, loaded)
+        return loaded
+
+    def together(
+        self, image: str, version: Optional[Version], hooks: Sequence[Hook], loaded: Sequence[Loaded]
+    ) -> List[Loaded]:
+        if version is None or can_load_several(version):
             symbols = {hook.file: hook.symbol for hook in reversed(hooks)}
             pairs = itertools.combinations(dict.fromkeys(hook.file for hook in hooks), 2)
-            loaded += map(without_symbol, self.each([(pair, symbols[pair[0]]) for pair in pairs], image))
-        return COMMAND, loaded
+            tried = self.each([(pair, symbols[pair[0]]) for pair in pairs], image)
+            if version is not None or not any(map(takes_one_file, tried)):
+                return list(map(without_symbol, tried))
+        return prove_together(without_panics(hooks, loaded), (), lambda some: self.in_gateway(image, some))
 
     def in_gateway(self, image: str, hooks: Sequence[Hook]) -> List[Loaded]:
         engine = self.connect()
@@ -297,25 +311,25 @@ def verify(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     findings: List[Finding] = []
     for check, version in zip(checks, versions):
         hooks, others = for_another_machine(hooks_of(check), images[check["image"]].architecture)
-        means, loaded = verifier.check(check["image"], version, hooks) if hooks else ("", [])
+        loaded = verifier.check(check["image"], version, hooks) if hooks else []
         loaded = [*with_types(loaded, hooks), *others]
         if params["other_architectures"] == "leave":
             left = dict.fromkeys(one.files[0] for one in loaded if one.verdict.code == ELSEWHERE)
             untried += [{"file": file, "version": str(version or ""), "goarch": goarch_of(file)} for file in left]
             loaded = [one for one in loaded if one.verdict.code != ELSEWHERE]
-        results += [result_from(check["image"], means, one) for one in loaded]
+        results += [result_from(check["image"], one) for one in loaded]
         findings += findings_of(check["image"], loaded)
     if has_errors(findings):
         fail_with(module, findings, results=results, untried=untried)
     return {"changed": False, "results": results, "untried": untried, "findings": []}
 
 
-def result_from(image: str, means: str, loaded: Loaded) -> Dict[str, Any]:
+def result_from(image: str, loaded: Loaded) -> Dict[str, Any]:
     return {
         "image": image,
         "file": ",".join(loaded.files),
         "symbol": loaded.symbol,
-        "means": "" if loaded.verdict.code == ELSEWHERE else means,
+        "means": "" if loaded.verdict.code == ELSEWHERE else loaded.means,
         "ok": loaded.verdict.ok,
         "rc": loaded.code,
         "message": loaded.verdict.message,

@@ -175,7 +175,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "4.2.4": OPENING,
     "4.3.1": OPENING,
     "4.3.8": OPENING,
-    "5.0.15": (*OPENING, "compiler"),
+    "5.0.15": (*OPENING, "commands", "compiler"),
     "5.2.2": ("compiler",),
     "5.2.5": OPENING,
     FROM_VERSION: (),

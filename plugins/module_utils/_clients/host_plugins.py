@@ -5,8 +5,8 @@
 
 A gateway from a Linux package has no image to try a plugin in. Its program is there, though, with the very libraries of
 the host. Each file and symbol gets a process of its own: a plugin of another Go generation kills the process that opens
-it, and that must not be the gateway. Before 5.0.0 the program has no command for it, so it runs as a gateway for a moment,
-with settings and ports of its own.
+it, and that must not be the gateway. Before 5.0.0 the program has no command for it, and before 5.2.4 none that takes
+several files, so it runs as a gateway for a moment, with settings and ports of its own.
 """
 
 from __future__ import annotations
@@ -32,11 +32,15 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load i
     for_another_machine,
     judge,
     with_types,
+    without_panics,
     without_symbol,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import prove_with_binary
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import (
+    prove_together,
+    prove_with_binary,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_plugin_load
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import can_load_several, can_plugin_load
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import resolve
 
@@ -129,26 +133,28 @@ def _unpack(stack: ExitStack, path: str, wanted: Sequence[Hook]) -> List[Hook]:
 
 
 def load_all(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:
-    """Load each file, and then all that are going to share a process; by a gateway of its own before 5.0.0."""
+    """Load each file, and then all that are going to share a process; where no command does it, by a gateway."""
     if not can_plugin_load(loader.version):
-        return load_in_gateway(hooks, others, loader)
+        own = {hook.file for hook in hooks}
+        return [one for one in load_in_gateway([*hooks, *others], loader) if own.intersection(one.files)]
     loaded = [load((hook.file,), hook.symbol, loader) for hook in hooks]
-    if all(one.verdict.ok for one in loaded):
+    if all(one.verdict.ok for one in loaded) and can_load_several(loader.version):
         loaded.extend(load_together(hooks, others, loader))
+    elif all(one.verdict.ok for one in loaded):
+        quiet = without_panics(hooks, loaded)
+        loaded.extend(prove_together(quiet, others, lambda some: load_in_gateway(some, loader)))
     return loaded
 
 
-def load_in_gateway(hooks: Sequence[Hook], others: Sequence[Hook], loader: Loader) -> List[Loaded]:
-    """What a gateway says that runs for a moment; of other files only where they clash with these."""
-    own = {hook.file for hook in hooks}
+def load_in_gateway(hooks: Sequence[Hook], loader: Loader) -> List[Loaded]:
+    """What a gateway says that runs for a moment."""
     folder = tempfile.mkdtemp(prefix="gateway-", dir=_base())
     try:
-        tried = prove_with_binary(loader.binary, [*hooks, *others], folder, loader.timeout, loader.environment)
+        return prove_with_binary(loader.binary, hooks, folder, loader.timeout, loader.environment)
     except OSError as problem:
         return [Loaded((hooks[0].file,), hooks[0].symbol, None, not_started(problem))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return [one for one in tried if own.intersection(one.files)]
 
 
 def files_for(

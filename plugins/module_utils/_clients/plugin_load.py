@@ -33,6 +33,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 FOLDER = "tyk-upgrade-verify"
 LABEL_VERIFY = "tyk.upgrade.verify"
 LABEL_UNTIL = "tyk.upgrade.verify.until"  # seconds since 1970 from when nobody waits for the container any more
+COMMAND = "plugin load"
+GATEWAY = "throw-away gateway"
 SPARE = 600  # seconds for copying and for clocks that differ
 LINES_SHOWN = 5
 
@@ -81,6 +83,12 @@ class Verdict:
     remedy: str = ""
     unfit: bool = False  # it was opened and has the symbol, which is not of a type that the hooks need
     exported: Optional[Exported] = None  # what it is, where the gateway has said so
+    panicked: bool = False  # it was opened, and its init code panicked
+
+    @property
+    def opened(self) -> bool:
+        """Whether the file is one that the gateway can open, which has the symbol."""
+        return self.ok or self.unfit
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ class Loaded:
     symbol: str
     code: Optional[int]
     verdict: Verdict
+    means: str = COMMAND
 
 
 def judge(exit_code: Optional[int], output: str) -> Verdict:
@@ -141,6 +150,7 @@ def judge(exit_code: Optional[int], output: str) -> Verdict:
             True,
             message=f"it was opened, and its init code panics outside of a running gateway ({panic.group(1).strip()}), so "
             "only its effect in one can prove it",
+            panicked=True,
         )
     if "no plugin module data" in output or exit_code == 2 and "fatal error:" in output:
         cause = re.search(r"fatal error: .*", output)
@@ -293,6 +303,17 @@ def without_symbol(loaded: Loaded) -> Loaded:
     if loaded.verdict.code != "plugin-symbol-missing":
         return loaded
     return replace(loaded, verdict=Verdict(True, message="loaded into one process"))
+
+
+def without_panics(hooks: Sequence[Hook], loaded: Sequence[Loaded]) -> List[Hook]:
+    """The functions of files whose init code does not need what a serving gateway has: others are not to be tried."""
+    panicked = {one.files[0] for one in loaded if one.verdict.panicked}
+    return [hook for hook in hooks if hook.file not in panicked]
+
+
+def takes_one_file(loaded: Loaded) -> bool:
+    """Whether the command took several files, which load alone, for one: before 5.2.4 it does."""
+    return len(loaded.files) > 1 and "realpath failed" in loaded.verdict.message
 
 
 def with_types(loaded: Sequence[Loaded], hooks: Sequence[Hook]) -> List[Loaded]:

@@ -1,10 +1,12 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Proving plugins with gateways that have no command for it (before 5.0.0): a gateway of its own, gone afterwards.
+"""Proving plugins with gateways that have no command for it (before 5.0.0), or none for several plugins in one process
+(before 5.2.4): a gateway of its own, gone afterwards.
 
 It gets one API from a file for each function and nothing else: no Redis, no control plane, no bundle server. Neither
-4.0 nor 4.3 needs one of them to load APIs (seen on 4.0.16 and 4.3.8; v4.0.0, v4.2.4:gateway/server.go, startServer).
+4.0 nor 4.3, 5.0 or 5.2 needs one of them to load APIs (seen on 4.0.16, 4.3.8, 5.0.15 and 5.2.5; v4.0.0,
+v4.2.4:gateway/server.go, startServer).
 Every API hooks its function twice, as a request hook and as a response hook. Go opens a file once however often it is
 named, and a function has one of the two types, so the gateway always says something: that the function is of the other
 type, which it can know only after it has opened the file and found the function; or why it could not (the same words in
@@ -28,12 +30,13 @@ import subprocess
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import (
     FOLDER,
+    GATEWAY,
     Hook,
     Loaded,
     Verdict,
@@ -194,7 +197,7 @@ def verdicts(run: Run, hooks: Sequence[Hook], folder: str) -> List[Loaded]:
 
 
 def _loaded(hook: Hook, run: Run, verdict: Verdict) -> Loaded:
-    return Loaded((hook.file,), hook.symbol, None if verdict.ok else run.code, verdict)
+    return Loaded((hook.file,), hook.symbol, None if verdict.ok else run.code, verdict, GATEWAY)
 
 
 def _verdict(run: Run, lines: Sequence[str], hook: Hook) -> Verdict:
@@ -278,19 +281,43 @@ def prove(hooks: Sequence[Hook], folder: str, runner: Runner) -> List[Loaded]:
 
     together = alone(hooks)
     files = list(dict.fromkeys(hook.file for hook in hooks))
-    if len(files) == 1 or all(tried.verdict.ok for tried in together):
+    if len(files) == 1 or all(tried.verdict.opened for tried in together):
         return together
     by_file = {file: [hook for hook in hooks if hook.file == file] for file in files}
     single = {file: alone(by_file[file]) for file in _failed(together)}
     result = [_of(single.get(tried.files[0]), tried) for tried in together]
-    good = [Hook(tried.files[0], tried.symbol) for tried in result if tried.verdict.ok]
+    good = [Hook(tried.files[0], tried.symbol) for tried in result if tried.verdict.opened]
     if len(good) < len(hooks):  # one of the others may have ended the process in which the good ones were
         together = alone(good) if good else []
     return [*result, *_clashes(together, good, alone)]
 
 
+def prove_together(
+    hooks: Sequence[Hook], others: Sequence[Hook], prover: Callable[[Sequence[Hook]], List[Loaded]]
+) -> List[Loaded]:
+    """Where plugins that load alone do not load together, or that they do; one function of each is enough.
+
+    others: of plugins that are only looked at for what they do to the first.
+    """
+    first: Dict[str, Hook] = {}
+    for hook in (*hooks, *others):
+        first.setdefault(hook.file, hook)
+    own = {hook.file for hook in hooks}
+    if not own or len(first) < 2:
+        return []
+    tried = prover(list(first.values()))
+    failed = [one for one in tried if not one.verdict.opened and own.intersection(one.files)]
+    if failed:
+        return [one for one in failed if len(one.files) > 1] or [replace(one, files=tuple(first)) for one in failed]
+    opened = [one for one in tried if one.verdict.opened]
+    together = replace(
+        opened[0], files=tuple(one.files[0] for one in opened), verdict=Verdict(True, message="loaded into one process")
+    )
+    return [together] if len(opened) > 1 else []
+
+
 def _failed(tried: Sequence[Loaded]) -> List[str]:
-    return list(dict.fromkeys(one.files[0] for one in tried if not one.verdict.ok))
+    return list(dict.fromkeys(one.files[0] for one in tried if not one.verdict.opened))
 
 
 def _of(again: Optional[Sequence[Loaded]], tried: Loaded) -> Loaded:
@@ -306,8 +333,8 @@ def _clashes(
     for file in _failed(together):
         pair = _clash(file, files, good, alone) if len(files) > 2 else None
         if pair is None:
-            said = next(one for one in together if one.files[0] == file and not one.verdict.ok)
-            pair = Loaded(tuple(files), said.symbol, said.code, said.verdict)
+            said = next(one for one in together if one.files[0] == file and not one.verdict.opened)
+            pair = replace(said, files=tuple(files))
         found.setdefault(tuple(sorted(pair.files)), pair)
     return list(found.values())
 
@@ -319,8 +346,8 @@ def _clash(
         if other == file:
             continue
         for one in alone([hook for hook in good if hook.file in (file, other)]):
-            if not one.verdict.ok:
-                return Loaded((other, file), one.symbol, one.code, one.verdict)
+            if not one.verdict.opened:
+                return replace(one, files=(other, file))
     return None
 
 

@@ -102,6 +102,12 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
         "v5.0.0:cli/plugin/plugin.go",
     ),
     Behaviour(
+        "loads-several-plugins",
+        ">=5.2.4",
+        "'tyk plugin load' takes several files with commas between them, into one process; before, all is one file's name.",
+        "v5.2.4:cli/plugin/plugin.go",
+    ),
+    Behaviour(
         "reloads-blocking",
         ">=4.0.1",
         "GET /tyk/reload?block=true answers when the reload is done.",
@@ -176,6 +182,11 @@ def failing_download_fatal(version: Union[str, Version]) -> bool:
 def can_plugin_load(version: Union[str, Version]) -> bool:
     """Whether the image itself can tell if it loads a plugin."""
     return behaves(version, "can-load-plugin")
+
+
+def can_load_several(version: Union[str, Version]) -> bool:
+    """Whether the image itself can tell if it loads several plugins into one process."""
+    return behaves(version, "loads-several-plugins")
 
 
 def backup_readable(writer: Union[str, Version], reader: Union[str, Version]) -> bool:

@@ -28,11 +28,20 @@ def load(world: World):  # type: ignore[no-untyped-def]
     return run
 
 
-def test_plugin_load_accepts_a_right_build_and_two_beside_each_other(load) -> None:  # type: ignore[no-untyped-def]
+def takes_several(version: Version) -> bool:
+    """Before, the whole list is one file's name."""
+    return version.since("5.2.4")
+
+
+def test_plugin_load_accepts_a_right_build_and_two_beside_each_other(world: World, load) -> None:  # type: ignore[no-untyped-def]
     code, text = load("one")
     assert code == 0
     assert "symbol=Pre] loaded ok" in text
-    assert load("one", "two")[0] == 0
+    code, text = load("one", "two")
+    if takes_several(world.version):
+        assert code == 0
+    else:
+        assert code == 1 and "realpath failed" in text
 
 
 def test_plugin_load_names_a_missing_symbol(load) -> None:  # type: ignore[no-untyped-def]
@@ -62,7 +71,8 @@ def test_plugin_load_refuses_two_builds_with_one_path(world: World) -> None:
         path.write_bytes(world.build("one"))
     done = world.gateway().run("plugin", "load", "-f", f"{one},{copy}", "-s", "Pre")
     assert done.returncode == 1
-    assert "plugin already loaded" in done.stdout + done.stderr
+    refusal = "plugin already loaded" if takes_several(world.version) else "realpath failed"
+    assert refusal in done.stdout + done.stderr
 
 
 def test_plugin_load_refuses_what_is_no_plugin(world: World) -> None:

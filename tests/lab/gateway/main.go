@@ -40,7 +40,7 @@ func run(arguments []string) error {
 		case name == "version" && b.VersionCommand:
 			return printVersion(b, rest)
 		case name == "plugin" && b.PluginLoadCommand:
-			return loadPlugins(rest)
+			return loadPlugins(b, rest)
 		case name == "--version":
 			fmt.Fprintln(os.Stderr, b.Reported)
 			return nil
@@ -93,7 +93,7 @@ func printVersion(b behaviour.Behaviour, arguments []string) error {
 	return nil
 }
 
-func loadPlugins(arguments []string) error {
+func loadPlugins(b behaviour.Behaviour, arguments []string) error {
 	if len(arguments) == 0 || arguments[0] != "load" {
 		return errors.New("expected command: plugin load -f <file>[,<file>] -s <symbol>")
 	}
@@ -109,7 +109,11 @@ func loadPlugins(arguments []string) error {
 	if files == "" || symbol == "" {
 		return errors.New("required flags -f <file> and -s <symbol> not provided")
 	}
-	for _, file := range strings.Split(files, ",") {
+	loaded := []string{files}
+	if b.PluginLoadSeveral {
+		loaded = strings.Split(files, ",")
+	}
+	for _, file := range loaded {
 		function, err := goplugin.Symbol(file, symbol)
 		if err != nil {
 			return fmt.Errorf("unexpected error: %w, try --help", err)

@@ -189,10 +189,10 @@ def test_two_plugins_of_one_path(store: Store) -> None:
     assert f"{named('A')} with {named('B')}" in result["findings"][0]["message"]
 
 
-@pytest.mark.parametrize("version", ["4.3.8", VERSION])
+@pytest.mark.parametrize("version", ["4.3.8", "5.2.3", VERSION])
 def test_plugins_of_two_bundles_are_loaded_into_one_process(store: Store, version: str) -> None:
     if version != VERSION:
-        old_gateway.write(store.program, store.log)
+        old_gateway.write(store.program, store.log, command=version == "5.2.3")
     names = [named(stem, version) for stem in "ABC"]
     own = bundle({names[0]: "One SAME_PATH", names[1]: "Two"}, [hook("A", "One"), hook("B", "Two")])
     store.files["/other.zip"] = bundle({names[2]: "Three"}, [hook("C", "Three")])
@@ -205,6 +205,26 @@ def test_plugins_of_two_bundles_are_loaded_into_one_process(store: Store, versio
     assert said(clash) == [("error", "plugin-path-shared")], clash
     assert f"{names[0]} with {names[0]}" in clash["findings"][0]["message"]
     assert [one["file"] for one in clash["loaded"] if not one["ok"]] == [f"{names[0]},{names[0]}"]
+
+
+def test_a_gateway_opens_both_where_the_command_takes_one_file(store: Store) -> None:
+    old_gateway.write(store.program, store.log, command=True)
+    names = [named(stem, "5.0.15") for stem in "ABC"]
+    files = {names[0]: "One Two", names[1]: "value:Three", names[2]: "PANIC"}
+    hooks = [hook("A", "One"), hook("A", "Two"), hook("B", "Three"), hook("C", "Four")]
+    result = store.load(bundle(files, hooks), version="5.0.15")
+    assert result["findings"] == [], result
+    assert [(one["file"], one["symbol"], one["ok"]) for one in result["loaded"]] == [
+        (names[0], "One", True),
+        (names[0], "Two", True),
+        (names[1], "Three", True),
+        (names[2], "Four", True),
+        (f"{names[0]},{names[1]}", "One", True),
+    ]
+    content = bundle({names[0]: "One", names[1]: "Two EXIT"}, [hook("A", "One"), hook("B", "Two")])
+    wrong = store.load(content, version="5.0.15")
+    assert said(wrong) == [("error", "plugin-crash")], wrong
+    assert f"{names[0]} with {names[1]}" in wrong["findings"][0]["message"]
 
 
 def test_a_bundle_without_a_file_for_this_version(store: Store) -> None:

@@ -42,6 +42,7 @@ type Behaviour struct {
 	RouteByID         bool // each API answers under /<api_id>/ as well
 	AnyAuthFlag       bool // a Go auth_check runs with any of the three flags, else with use_go_plugin_auth only
 	PluginLoadCommand bool
+	PluginLoadSeveral bool // files with commas between them; else all is one file's name
 	VersionCommand    bool
 
 	// Bundles
@@ -93,6 +94,7 @@ func Of(v Version) Behaviour {
 		// custom_plugin_auth_enabled came with 5.0.0. Seen: on 4.3.8 only use_go_plugin_auth works.
 		AnyAuthFlag:       v.since("5.0.0"),
 		PluginLoadCommand: v.since("5.0.0"),
+		PluginLoadSeveral: v.since("5.2.4"),
 		VersionCommand:    v.since("5.0.8", "5.2.3"),
 
 		BundleDisabledFlag: v.since("5.0.0"),

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program that loads APIs from files as a gateway before 5.0.0 does, for "plugins" that hold words.
+"""A program that loads APIs from files as a gateway before 5.0.0 does, and if wanted has the command of 5.0.0 to 5.2.3,
+for "plugins" that hold words.
 
 A file exports the functions it names: `One` for a request, `response:Two` for a response, `value:Three` for neither.
 It answers in the words of real gateways, which test_throwaway_gateway.py holds as they were printed.
@@ -21,6 +22,13 @@ def say(level, text, **more):
 
 with open("{log}", "a") as asked:
     print(json.dumps([sys.argv[1:], dict(os.environ)]), file=asked)
+if "{command}" and sys.argv[1:4] == ["plugin", "load", "-f"]:
+    if not os.path.exists(sys.argv[4]):
+        sys.exit(f'tyk: error: unexpected error: plugin.Open("{{sys.argv[4]}}"): realpath failed, try --help')
+    if "PANIC" in open(sys.argv[4]).read():
+        sys.exit("tyk: error: unexpected panic: no settings, try --help")
+    print(f"[file={{sys.argv[4]}}, symbol={{sys.argv[6]}}] loaded ok, got 0x7f")
+    sys.exit(0)
 if not sys.argv[1].startswith("--conf="):
     sys.exit(f"tyk: error: unexpected {{sys.argv[1]}}, try --help")
 with open(sys.argv[1][len("--conf="):]) as handle:
@@ -48,7 +56,7 @@ def load(hook, kind):
         sys.exit(0)
     if "SIGNAL" in words:
         os.kill(os.getpid(), signal.SIGSEGV)
-    if "HANG" in words:
+    if "HANG" in words or "PANIC" in words:
         time.sleep(60)
     if "MISMATCH" in words:
         return refuse(f'plugin.Open("{{hook["path"][:-3]}}"): plugin was built with a different version of package github.com/sirupsen/logrus')
@@ -79,7 +87,10 @@ time.sleep(60)
 """
 
 
-def write(program: Path, log: Path, busy: bool = False) -> None:
-    """busy: the port that it is given is taken when it is started for the first time."""
-    program.write_text(PROGRAM.format(python=sys.executable, log=log, busy="yes" if busy else ""))
+def write(program: Path, log: Path, busy: bool = False, command: bool = False) -> None:
+    """busy: the port that it is given is taken when it is started for the first time.
+
+    command: it has `plugin load`, which takes all that it is given for one file.
+    """
+    program.write_text(PROGRAM.format(python=sys.executable, log=log, busy="yes" * busy, command="yes" * command))
     program.chmod(0o755)

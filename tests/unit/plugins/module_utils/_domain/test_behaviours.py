@@ -9,6 +9,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours imp
     BEHAVIOURS,
     backup_readable,
     behaves,
+    can_load_several,
     can_plugin_load,
     fail_open,
     failing_download_fatal,
@@ -37,6 +38,7 @@ SHOWN = {
     "respects-disabled-bundle": (["5.0.0"], ["4.3.8"]),
     "has-oas-plugins": (["5.0.0"], ["4.3.8"]),
     "can-load-plugin": (["5.0.0"], ["4.3.8"]),
+    "loads-several-plugins": (["5.2.4", "5.3.0", "5.8.9"], ["4.3.8", "5.0.0", "5.0.15", "5.1.2", "5.2.3"]),
     "reloads-blocking": (["4.0.1"], ["4.0.0"]),
     "has-readiness": (["5.8.3", "5.9.0", "5.14.0"], ["5.3.13", "5.8.2"]),
     "fails-liveness": (["5.8.3", "5.8.6", "5.8.12", "5.9.0"], ["5.8.2", "5.8.4", "5.8.5", "5.8.13", "5.9.1", "5.10.0"]),
@@ -75,6 +77,7 @@ def test_a_name_that_is_not_in_the_table_is_a_slip():
 
 def test_only_newer_gateways_can_try_a_plugin():
     assert can_plugin_load("5.0.0") and not can_plugin_load("4.3.8")
+    assert can_load_several("5.2.4") and not can_load_several("5.2.3")
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,11 @@ func load(args []string) {
 		os.Exit(1)
 	}
 	seen := 0
-	for _, file := range strings.Split(args[2], ",") {
+	files := strings.Split(args[2], ",")
+	if os.Getenv("ONE_FILE") != "" {
+		files = args[2:3]
+	}
+	for _, file := range files {
 		loadFile(file, args[4], &seen)
 	}
 }

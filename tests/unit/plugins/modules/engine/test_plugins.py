@@ -242,6 +242,12 @@ def nameless_image(session_bench: Any) -> str:
     return str(session_bench.image("our-gateway", *OLD))
 
 
+@pytest.fixture(scope="session")
+def one_file_image(session_bench: Any) -> str:
+    """A gateway whose command loads one file only."""
+    return str(session_bench.image("v5.2.3", 'ENTRYPOINT ["/standin"]', "ENV ONE_FILE=1 PATH=/"))
+
+
 @pytest.fixture
 def plugins(tmp_path: Path) -> Any:
     """Write plugins of these texts and return what plugin_verify takes as files, each with its functions."""
@@ -286,7 +292,27 @@ def test_verify_loads_each_two_plugins_into_one_process(run_module: Any, new_ima
     ], result
 
 
-@pytest.mark.parametrize("image", ["new_image", "oldest_image"])
+@pytest.mark.parametrize("version", [None, "5.8.9"], ids=["known", "wrong"])
+def test_verify_opens_all_in_a_gateway_whose_command_takes_one_file(
+    run_module: Any, one_file_image: str, plugins: Any, bench: Any, version: Optional[str]
+) -> None:
+    files = plugins((GOOD, "AddHeader"), ("func Other()", "Other"), (GOOD, "AddHeader"))
+    check = {"image": one_file_image, "files": files, "version": version}
+    result = run_module("plugin_verify", checks=[check])
+    assert result.get("failed", False) is (version is not None), result
+    if version is None:
+        assert outcome(result)[3:] == [("a.so,b.so,c.so", "AddHeader", GATEWAY, True)]
+    assert leftovers(bench, "tyk.upgrade.verify") == []
+
+
+def test_verify_finds_out_that_the_command_takes_one_file(run_module: Any, session_bench: Any, plugins: Any) -> None:
+    image = session_bench.image("our-newer-gateway", 'ENTRYPOINT ["/standin"]', "ENV ONE_FILE=1 PATH=/")
+    files = plugins((GOOD, "AddHeader"), ("func Other()", "Other"))
+    result = run_module("plugin_verify", checks=[{"image": image, "files": files}])
+    assert outcome(result)[2:] == [("a.so,b.so", "AddHeader", GATEWAY, True)], result
+
+
+@pytest.mark.parametrize("image", ["new_image", "one_file_image", "oldest_image"])
 def test_verify_finds_plugins_that_clash(
     run_module: Any, plugins: Any, image: str, request: pytest.FixtureRequest
 ) -> None:
