@@ -66,7 +66,8 @@ options:
           hooks:
             description:
               - The hooks that name functions, to hold the type of each function against what its hooks need. A gateway
-                loads a function of another type, too, and then answers every request with an error.
+                loads the file of a function of another type, too, but cannot call it. Requests are then answered with an
+                error or, by the releases that skip a plugin which cannot be loaded, go on without it.
               - The types are read from the file. Nothing is said about those of a plugin that does not tell them, as
                 before Go 1.18.
             type: list
