@@ -13,6 +13,10 @@ type, which it can know only after it has opened the file and found the function
 v4.0.0 to v4.3.8:goplugin/goplugin.go, gateway/mw_go_plugin.go, gateway/res_handler_go_plugin.go). A gateway that says
 nothing has proven nothing. No request is made, so nothing of a plugin is run but what runs when it is opened.
 
+Since 4.1.0 an analytics plugin is a third use, of which a gateway says something only where it cannot be. So one more API
+names a file that is not there: a gateway that complains of that one would have complained of the others as well
+(v4.3.8:gateway/api_loader.go:496-506, gateway/analytics_go_plugin.go).
+
 All functions are tried in one process, as a gateway in service holds them. Only what fails there is tried alone, too.
 """
 
@@ -64,7 +68,10 @@ _PATH = re.compile(_FIELD.format(name="mwPath"))
 _NAME = re.compile(_FIELD.format(name="mwSymbolName"))
 _ERROR = re.compile(r'\berror="?(.*?)"? mw\w*=')
 _LEVEL = re.compile(r'(?:level|"level")[=:]\s*"?(?P<level>[a-z]+)')
-_OTHER_TYPE = re.compile(r"could not cast function symbol to (?P<type>http\.HandlerFunc|TykResponseHandler)")
+_OTHER_TYPE = re.compile(
+    r"could not cast function symbol to (?P<type>http\.HandlerFunc|TykResponseHandler|AnalyticsPlugin)"
+)
+_BOTH_HOOKS = {"http.HandlerFunc", "TykResponseHandler"}
 _RESPONSE_HOOK = "Loaded Go response plugin: "
 _PANIC = "Panic while loading an API"
 _PORT_TAKEN = "address already in use"
@@ -133,9 +140,8 @@ def environment(conf: Mapping[str, Any], prefix: str = "TYK_GW") -> Dict[str, st
     return variables
 
 
-def definition(place: int, count: int, path: str, symbol: str) -> Dict[str, Any]:
-    """A classic API that hooks the function in both ways. APIs are loaded in the order of their path, longest first."""
-    hook = {"name": symbol, "path": path, "require_session": False, "raw_body_only": False}
+def definition(place: int, count: int, uses: Mapping[str, Any]) -> Dict[str, Any]:
+    """A classic API that uses a function. APIs are loaded in the order of their path, longest first."""
     return {
         "id": f"{place:024x}",
         "api_id": f"try-{place}",
@@ -150,14 +156,34 @@ def definition(place: int, count: int, path: str, symbol: str) -> Dict[str, Any]
             "versions": {"Default": {"name": "Default", "use_extended_paths": True}},
         },
         "proxy": {
-            "listen_path": f"/try-{place}-{'x' * (count - place)}/",
+            "listen_path": f"/try-{'x' * (count - place)}/",
             "target_url": "http://127.0.0.1:1/",
             "strip_listen_path": True,
         },
-        "custom_middleware": {"driver": "goplugin", "pre": [hook], "response": [hook]},
         "disable_rate_limit": True,
         "disable_quota": True,
+        **uses,
     }
+
+
+def uses_of(hook: Hook, path: str) -> Dict[str, Any]:
+    """The function as a hook in both ways, and as an analytics plugin if it may be one."""
+    both = {"name": hook.symbol, "path": path, "require_session": False, "raw_body_only": False}
+    middleware = {"driver": "goplugin", "pre": [both], "response": [both]}
+    return {"custom_middleware": middleware, **(analytics_plugin(path, hook.symbol) if _for_analytics(hook) else {})}
+
+
+def analytics_plugin(path: str, symbol: str) -> Dict[str, Any]:
+    """The function as an analytics plugin."""
+    return {"analytics_plugin": {"enable": True, "plugin_path": path, "func_name": symbol}}
+
+
+def _for_analytics(hook: Hook) -> bool:
+    return not hook.kinds or "analytics" in hook.kinds
+
+
+def _no_plugin(folder: str) -> str:
+    return f"{folder}/nothing/plugin.so"
 
 
 def places(hooks: Sequence[Hook], folder: str) -> Dict[str, str]:
@@ -177,8 +203,11 @@ def texts(hooks: Sequence[Hook], folder: str, conf: Mapping[str, Any]) -> Dict[s
         "middleware/README": "There is nothing here on purpose.",
     }
     for place, hook in enumerate(hooks):
-        api = definition(place, len(hooks), where[hook.file], hook.symbol)
+        api = definition(place, len(hooks), uses_of(hook, where[hook.file]))
         files[f"apps/{place:04d}.json"] = json.dumps(api)
+    if any(map(_for_analytics, hooks)):
+        last = definition(len(hooks), len(hooks), analytics_plugin(_no_plugin(folder), "Nothing"))
+        files["apps/last.json"] = json.dumps(last)
     return files
 
 
@@ -193,14 +222,17 @@ def verdicts(run: Run, hooks: Sequence[Hook], folder: str) -> List[Loaded]:
         path, name = _PATH.search(line), _NAME.search(line)
         if path and name:
             said.setdefault((path.group("mwPath"), name.group("mwSymbolName")), []).append(line)
-    return [_loaded(hook, run, _verdict(run, said.get((where[hook.file], hook.symbol), []), hook)) for hook in hooks]
+    analytics = any(path == _no_plugin(folder) for path, _name in said)
+    tried = [(hook, said.get((where[hook.file], hook.symbol), [])) for hook in hooks]
+    return [_loaded(hook, run, _verdict(run, lines, hook, analytics and _for_analytics(hook))) for hook, lines in tried]
 
 
 def _loaded(hook: Hook, run: Run, verdict: Verdict) -> Loaded:
     return Loaded((hook.file,), hook.symbol, None if verdict.ok else run.code, verdict, GATEWAY)
 
 
-def _verdict(run: Run, lines: Sequence[str], hook: Hook) -> Verdict:
+def _verdict(run: Run, lines: Sequence[str], hook: Hook, analytics: bool) -> Verdict:
+    """analytics: the gateway has looked whether it is an analytics plugin, too."""
     other_types = set()
     for line in lines:
         other = _OTHER_TYPE.search(line)
@@ -209,21 +241,29 @@ def _verdict(run: Run, lines: Sequence[str], hook: Hook) -> Verdict:
         elif _is_error(line):
             said = _ERROR.search(line)
             return _renamed(judge(1, said.group(1).replace('\\"', '"') if said else line), hook)
-    if len(other_types) == 2:
+    if other_types >= _BOTH_HOOKS and analytics and "AnalyticsPlugin" not in other_types:
+        exported = Exported(SIGNATURES["analytics"].type)
+        return Verdict(True, message=_usable("an analytics plugin"), exported=exported)
+    if other_types >= _BOTH_HOOKS:
+        more = f", or for an analytics plugin {SIGNATURES['analytics'].type}" if analytics else ""
         return Verdict(
             False,
             "plugin-symbol-missing",
-            f"symbol {hook.symbol} is not of a type that a gateway calls",
+            f"symbol {hook.symbol} is not of a type that a gateway calls{'' if analytics else ' for a hook'}",
             "",
-            f"Export {SIGNATURES['pre'].type}, or for a response hook {SIGNATURES['response'].type}.",
+            f"Export {SIGNATURES['pre'].type}, or for a response hook {SIGNATURES['response'].type}{more}.",
             unfit=True,
         )
     if other_types or any(_RESPONSE_HOOK in line for line in lines):
         # It was opened and found. Whatever ended the process afterwards has to do with another one.
         kind = "response" if "http.HandlerFunc" in other_types else "request"
-        exported = Exported(SIGNATURES["response" if kind == "response" else "pre"].type) if other_types else None
-        return Verdict(True, message=f"loaded by a throw-away gateway, usable as a {kind} hook", exported=exported)
+        seen = Exported(SIGNATURES["response" if kind == "response" else "pre"].type) if other_types else None
+        return Verdict(True, message=_usable(f"a {kind} hook"), exported=seen)
     return _renamed(_unsaid(run), hook)
+
+
+def _usable(use: str) -> str:
+    return f"loaded by a throw-away gateway, usable as {use}"
 
 
 def _unsaid(run: Run) -> Verdict:
@@ -281,12 +321,13 @@ def prove(hooks: Sequence[Hook], folder: str, runner: Runner) -> List[Loaded]:
 
     together = alone(hooks)
     files = list(dict.fromkeys(hook.file for hook in hooks))
-    if len(files) == 1 or all(tried.verdict.opened for tried in together):
+    if len(files) == 1 or all(tried.verdict.ok for tried in together):
         return together
     by_file = {file: [hook for hook in hooks if hook.file == file] for file in files}
-    single = {file: alone(by_file[file]) for file in _failed(together)}
+    wrong = dict.fromkeys(tried.files[0] for tried in together if not tried.verdict.ok)
+    single = {file: alone(by_file[file]) for file in wrong}
     result = [_of(single.get(tried.files[0]), tried) for tried in together]
-    good = [Hook(tried.files[0], tried.symbol) for tried in result if tried.verdict.opened]
+    good = [hook for hook, tried in zip(hooks, result) if tried.verdict.opened]
     if len(good) < len(hooks):  # one of the others may have ended the process in which the good ones were
         together = alone(good) if good else []
     return [*result, *_clashes(together, good, alone)]

@@ -4,7 +4,8 @@
 """A program that loads APIs from files as a gateway before 5.0.0 does, and if wanted has the command of 5.0.0 to 5.2.3,
 for "plugins" that hold words.
 
-A file exports the functions it names: `One` for a request, `response:Two` for a response, `value:Three` for neither.
+A file exports the functions it names: `One` for a request, `response:Two` for a response, `analytics:Four` for analytics,
+`value:Three` for nothing.
 It answers in the words of real gateways, which test_throwaway_gateway.py holds as they were printed.
 """
 
@@ -64,7 +65,7 @@ def load(hook, kind):
         return refuse(f'plugin.Open("{{hook["path"][:-3]}}"): plugin already loaded')
     if "SAME_PATH" in words:
         opened.append(hook["path"])
-    if "OTHER_GENERATION" in words and len(glob.glob(conf["app_path"] + "/*.json")) > 1:
+    if "OTHER_GENERATION" in words and len(glob.glob(conf["app_path"] + "/0*.json")) > 1:
         print("fatal error: unexpected signal during runtime execution", file=sys.stderr)
         sys.exit(2)
     for place, (prefix, wanted) in enumerate((("response:", "TykResponseHandler"), ("", "http.HandlerFunc"))):
@@ -74,23 +75,37 @@ def load(hook, kind):
             elif prefix:
                 say("info", "Loaded Go response plugin: " + hook["name"], **where)
             return
-    if "value:" + hook["name"] in words:
+    if "value:" + hook["name"] in words or "analytics:" + hook["name"] in words:
         return refuse("could not cast function symbol to " + kind)
     refuse(f"plugin: symbol {{hook['name']}} not found in plugin plugin_x")
 
 apis = [json.load(open(path)) for path in glob.glob(conf["app_path"] + "/*.json")]
 for api in sorted(apis, key=lambda one: -len(one["proxy"]["listen_path"])):
-    load(api["custom_middleware"]["response"][0], "TykResponseHandler")
-    load(api["custom_middleware"]["pre"][0], "http.HandlerFunc")
+    for hook in api.get("custom_middleware", {{}}).get("response", []):
+        load(hook, "TykResponseHandler")
+    for hook in api.get("custom_middleware", {{}}).get("pre", []):
+        load(hook, "http.HandlerFunc")
+    plugin = api.get("analytics_plugin", {{}})
+    if "{analytics}" and plugin.get("enable"):
+        path, name = plugin["plugin_path"], plugin["func_name"]
+        if not os.path.exists(path):
+            problem = f'plugin.Open("{{path[:-3]}}"): realpath failed'
+        elif "analytics:" + name not in open(path).read().split():
+            problem = "could not cast function symbol to AnalyticsPlugin function"
+        else:
+            continue
+        say("error", "Could not load Go-plugin for analytics", error=problem, mwPath=path, mwSymbolName=name)
 say("info", "API reload complete", prefix="main")
 time.sleep(60)
 """
 
 
-def write(program: Path, log: Path, busy: bool = False, command: bool = False) -> None:
+def write(program: Path, log: Path, busy: bool = False, command: bool = False, analytics: bool = True) -> None:
     """busy: the port that it is given is taken when it is started for the first time.
 
-    command: it has `plugin load`, which takes all that it is given for one file.
+    command: it has `plugin load`, which takes all that it is given for one file. analytics: it knows analytics plugins, as
+    since 4.1.0.
     """
-    program.write_text(PROGRAM.format(python=sys.executable, log=log, busy="yes" * busy, command="yes" * command))
+    choices = {"busy": "yes" * busy, "command": "yes" * command, "analytics": "yes" * analytics}
+    program.write_text(PROGRAM.format(python=sys.executable, log=log, **choices))
     program.chmod(0o755)

@@ -16,8 +16,9 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import throwaway_gateway
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Hook, Loaded
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import Hook, Loaded, with_types
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.throwaway_gateway import Run, prove_with_binary
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import Exported
 from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
 
 
@@ -28,12 +29,18 @@ class Old:
         self.folder, self.log, self.program = folder, folder / "asked", folder / "tyk"
         old_gateway.write(self.program, self.log)
 
-    def prove(self, plugins: Dict[str, str], symbols: Sequence[Tuple[str, str]], timeout: float = 20) -> List[Loaded]:
+    def prove(
+        self,
+        plugins: Dict[str, str],
+        symbols: Sequence[Tuple[str, str]],
+        timeout: float = 20,
+        kinds: Sequence[str] = (),
+    ) -> List[Loaded]:
         for name, words in plugins.items():
             (self.folder / name).write_text(words)
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
-        hooks = [Hook(str(self.folder / name), symbol) for name, symbol in symbols]
+        hooks = [Hook(str(self.folder / name), symbol, tuple(kinds)) for name, symbol in symbols]
         tried = prove_with_binary(str(self.program), hooks, str(work), timeout, {"NEEDED": "a-value"})
         assert list(work.iterdir()) == []
         return tried
@@ -112,6 +119,47 @@ def test_a_plugin_that_cannot_be_loaded_beside_one_that_can(
     assert seen(tried) == [("a.so", "One", code), ("b.so", "Two", "")]
     assert tried[0].verdict.package == package and text in tried[0].verdict.message
     assert str(old.folder) not in tried[0].verdict.message
+
+
+ANALYTICS = "func(*analytics.AnalyticsRecord)"
+
+
+@pytest.mark.parametrize(
+    "kinds, known, ok",
+    [(("analytics",), True, True), ((), True, True), (("pre",), True, False), (("analytics",), False, False)],
+)
+def test_an_analytics_function(old: Old, kinds: Tuple[str, ...], known: bool, ok: bool) -> None:
+    old_gateway.write(old.program, old.log, analytics=known)
+    tried = old.prove({"a.so": "analytics:One value:Two"}, [("a.so", "One"), ("a.so", "Two")], kinds=kinds)
+    assert seen(tried) == [
+        ("a.so", "One", "" if ok else "plugin-symbol-missing"),
+        ("a.so", "Two", "plugin-symbol-missing"),
+    ]
+    assert tried[0].verdict.exported == (Exported(ANALYTICS) if ok else None)
+    assert all("not of a type that a gateway calls" in one.verdict.message for one in tried if not one.verdict.ok)
+    one = with_types(tried, [Hook(tried[0].files[0], "One", ("pre",))])[0]
+    assert one.verdict.ok is False, "it cannot be used as a hook"
+
+
+def test_an_analytics_function_beside_a_plugin_that_ends_the_process(old: Old) -> None:
+    tried = old.prove({"a.so": "analytics:One", "b.so": "Two EXIT"}, [("a.so", "One"), ("b.so", "Two")])
+    assert seen(tried) == [("a.so", "One", ""), ("b.so", "Two", "plugin-crash")]
+
+
+def test_a_hook_that_is_no_analytics_function(old: Old) -> None:
+    tried = old.prove({"a.so": "One response:Two"}, [("a.so", "One"), ("a.so", "Two")], kinds=("analytics",))
+    assert all(one.verdict.ok for one in tried)
+    hooks = [Hook(one.files[0], one.symbol, ("analytics",)) for one in tried]
+    assert [one.verdict.unfit for one in with_types(tried, hooks)] == [True, True]
+
+
+def test_plugins_whose_functions_are_of_no_use_may_clash_as_well(old: Old) -> None:
+    plugins = {"a.so": "value:One SAME_PATH", "b.so": "Two SAME_PATH"}
+    assert seen(old.prove(plugins, [("a.so", "One"), ("b.so", "Two")])) == [
+        ("a.so", "One", "plugin-symbol-missing"),
+        ("b.so", "Two", ""),
+        ("a.so,b.so", "Two", "plugin-path-shared"),
+    ]
 
 
 def test_two_plugins_of_one_path(old: Old) -> None:
@@ -214,8 +262,10 @@ def test_apis_are_loaded_in_the_order_of_the_plugins() -> None:
     files = throwaway_gateway.texts(hooks, "/t", throwaway_gateway.settings("/t", 1, 2))
     apis = [json.loads(text) for name, text in sorted(files.items()) if name.startswith("apps/")]
     lengths = [len(api["proxy"]["listen_path"]) for api in apis]
-    assert lengths == sorted(lengths, reverse=True) and len({api["id"] for api in apis}) == 12
-    assert [api["custom_middleware"]["pre"][0]["path"] for api in apis] == [f"/t/p{n}/plugin.so" for n in range(12)]
+    assert lengths == sorted(set(lengths), reverse=True) and len({api["id"] for api in apis}) == 13
+    *tried, last = apis
+    assert [api["custom_middleware"]["pre"][0]["path"] for api in tried] == [f"/t/p{n}/plugin.so" for n in range(12)]
+    assert last["analytics_plugin"]["plugin_path"] not in files
 
 
 def printed(name: str) -> str:

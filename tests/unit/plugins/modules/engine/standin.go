@@ -188,6 +188,9 @@ func old(path string) {
 			} `json:"custom_middleware"`
 		}
 		read(file, &api)
+		if len(api.CustomMiddleware.Pre) == 0 {
+			continue
+		}
 		hook := api.CustomMiddleware.Pre[0]
 		content, err := os.ReadFile(hook.Path)
 		text, problem := string(content), "could not cast function symbol to TykResponseHandler"
