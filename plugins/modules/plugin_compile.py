@@ -134,6 +134,14 @@ options:
     description:
       - The engine's network for the compiler, for example V(none) or V(host). The engine's default if not set.
     type: str
+  progress:
+    description:
+      - For this collection's own action plugin, which sets it; a file on the host that runs the module. What the compilers
+        print is written to it while they print it, with secrets masked.
+    type: path
+notes:
+  - With C(-v), what the compilers print is shown while they print it, except in check mode, where the task has
+    C(no_log), and where it is asynchronous already.
 seealso:
   - module: tyk.upgrade.plugin_build_info
   - module: tyk.upgrade.plugin_verify
@@ -238,6 +246,7 @@ findings:
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import remove_values
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import (
     Build,
@@ -278,10 +287,15 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
         module_cache=params["module_cache"] or "",
         module_volume=params["module_volume"] or "",
         network=params["network"] or "",
+        progress=params["progress"] or "",
     )
     for setting in (options.goproxy, *options.env.values()):
         module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
-    compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode)
+
+    def mask(line: str) -> str:
+        return str(remove_values(line, module.no_log_values))
+
+    compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode, mask)
     results = compiler.all(builds, params["parallel"])
     findings = list(dict.fromkeys(finding for result in results for finding in result.findings))
     findings += [*shared_paths(results), *compiler.room.findings, *compiler.room.at_once(min(params["parallel"], len(builds)))]
@@ -332,6 +346,7 @@ def main() -> None:
             "module_cache": {"type": "path"},
             "module_volume": {"type": "str"},
             "network": {"type": "str"},
+            "progress": {"type": "path"},
         },
         compile_all,
     )

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import build_room, module_cache
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler_progress import Progress
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
     Engine,
     EngineError,
@@ -99,7 +100,9 @@ class Build:
 
 @dataclass(frozen=True)
 class Options:
-    """How to build. goproxy, module_cache (a path) and module_volume say where modules come from."""
+    """How to build. goproxy, module_cache (a path) and module_volume say where modules come from. progress: a file to which
+    what the compilers print is written while they print it, if any.
+    """
 
     dest: str
     timeout: float = 900
@@ -110,6 +113,7 @@ class Options:
     module_cache: str = ""
     module_volume: str = ""
     network: str = ""
+    progress: str = ""
 
     @property
     def module_env(self) -> Dict[str, str]:
@@ -246,10 +250,17 @@ def prepared_source(build: Build) -> Prepared:
 class Compiler:
     """Builds plugins and keeps the results by what they depend on."""
 
-    def __init__(self, connect: Callable[[], Engine], options: Options, check_mode: bool = False) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Engine],
+        options: Options,
+        check_mode: bool = False,
+        mask: Callable[[str], str] = str,
+    ) -> None:
         self.connect = connect  # one connection a thread: the SDK's session is not made for sharing
         self.options = options
         self.check_mode = check_mode
+        self.progress = Progress(options.progress, mask)
         self.room = build_room.BuildRoom(options.dest, options.memory, options.cache_volumes)
 
     def all(self, builds: Sequence[Build], parallel: int) -> List[Result]:
@@ -362,7 +373,8 @@ class Compiler:
                     with engine.patience(self.options.timeout):
                         engine.put(container, "/", module_cache.archive(self.options.module_cache), build.subject)
                 engine.start(container, build.subject)
-                code = self._finished(engine, container)
+                with self.progress.following(self.connect, container, build.subject):
+                    code = self._finished(engine, container)
                 result.output = engine.logs(container)[-OUTPUT_KEPT:]
                 self._judge(engine, build, container, code, result.output)
                 path = os.path.join(part, build.file)

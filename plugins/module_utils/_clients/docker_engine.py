@@ -251,6 +251,13 @@ class Engine:
             return ""
         return bytes(raw).decode("utf-8", "replace")
 
+    def follow(self, container: str) -> Iterator[bytes]:
+        """What the container prints, piece by piece, until it ends. Nothing where its log driver cannot be read."""
+        try:
+            yield from self.api.logs(container, stdout=True, stderr=True, stream=True, follow=True)
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError):
+            return
+
     # -- images --------------------------------------------------------------------------------------------------
 
     def image(self, reference: str) -> Optional[Image]:

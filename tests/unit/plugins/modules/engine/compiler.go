@@ -36,6 +36,11 @@ func main() {
 	if strings.Contains(text, "SLOW") {
 		time.Sleep(700 * time.Millisecond)
 	}
+	if strings.Contains(text, "PATIENT") {
+		fmt.Print("\x1b[31mthe first\n")
+		time.Sleep(5 * time.Second)
+		fmt.Println("the last")
+	}
 	if strings.Contains(text, "EAT") {
 		eaten := make([]byte, 2<<30)
 		for place := 0; place < len(eaten); place += 4096 {
