@@ -144,6 +144,13 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
         "v5.8.0:rpc/rpc_client.go against v5.7.3, v5.3.11:rpc/rpc_client.go; seen on 5.8.9",
     ),
     Behaviour(
+        "start-needs-control-plane",
+        "==5.0.15 | >=5.3.7, <=5.3.9 | ==5.6.1 | >=5.7.0, <=5.7.1",
+        "A hybrid gateway that starts while its control plane cannot be reached opens no port and serves no emergency "
+        "backup, until it can be.",
+        "v5.0.15:rpc/rpc_client.go:310 (WaitForConnection), which no other release calls; seen on 5.0.15 and 5.3.9",
+    ),
+    Behaviour(
         "wraps-api-definitions",
         ">=4.1.0",
         "Definitions come from the control plane, and lie in the emergency backup, in the form that holds OAS too.",
@@ -158,6 +165,11 @@ _BY_NAME: Dict[str, Behaviour] = {behaviour.name: behaviour for behaviour in BEH
 def behaves(version: Union[str, Version], name: str) -> bool:
     """Whether gateways of this version show the behaviour. Raises KeyError for a name that is not in the table."""
     return as_version(version).satisfies(_BY_NAME[name].versions)
+
+
+def source(name: str) -> str:
+    """Where a behaviour can be read. Raises KeyError for a name that is not in the table."""
+    return _BY_NAME[name].source
 
 
 #: How a request gets past a plugin that is not there.

@@ -44,6 +44,7 @@ CODES: Dict[str, str] = {
     "liveness-duration": "The unit of liveness_check.check_duration differs between the two versions.",
     "backup-unreadable": "The emergency backup in Redis would crash the target version.",
     "backup-missing": "The emergency backup of API definitions is absent, stale or unreadable by the target.",
+    "backup-no-help": "A gateway of this version cannot start from the emergency backup without its control plane.",
     # control plane
     "control-plane-older": "The control plane is older than the target of the data plane.",
     "control-plane-unconfirmed": "Nobody has confirmed which version the control plane runs.",

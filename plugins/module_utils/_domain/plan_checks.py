@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import backup_readable
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import backup_readable, behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -60,6 +60,7 @@ def check(state: State, wanted: Wanted) -> List[Finding]:
         *_endpoint_plugins(state, wanted, observed),
         *_oas_migration(state, wanted, observed),
         *_emergency_backup(wanted, observed),
+        *_start_needs_control_plane(wanted, observed),
     ]
 
 
@@ -327,6 +328,29 @@ def _emergency_backup(wanted: Wanted, observed: Sequence[Version]) -> List[Findi
             "Set tyk_redis_url to the data plane's Redis.",
         )
     ]
+
+
+def _start_needs_control_plane(wanted: Wanted, observed: Sequence[Version]) -> List[Finding]:
+    """The target as the roll starts it, and the version it comes from as a way back does."""
+    if all(version == wanted.version for version in observed):
+        return []
+    current = origin(observed, wanted.version)
+    found = []
+    for version, make, when in ((wanted.version, warning, "during the roll"), (current, info, "on the way back")):
+        if version is not None and behaves(version, "start-needs-control-plane"):
+            found.append(
+                make(
+                    "backup-no-help",
+                    str(version),
+                    f"A gateway {version} that starts {when} while MDCB cannot be reached opens no port and serves "
+                    "nothing: the emergency backup protects no start of this version, be it a restart later.",
+                    "See that the control plane can be reached as long as gateways start; one that waits serves by "
+                    "itself when it is back."
+                    + (" Or choose another patch release as target." if make is warning else ""),
+                    source("start-needs-control-plane"),
+                )
+            )
+    return found
 
 
 def _lower(host: str, kind: str, setting: str, wanted: str, runs: str) -> Finding:

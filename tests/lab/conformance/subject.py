@@ -70,6 +70,12 @@ def enforces_downloads(version: Version) -> bool:
     return version.since("5.0.12", "5.3.1", "5.4.0")
 
 
+def start_needs_mdcb(version: Version) -> bool:
+    """Whether a start does not get on, not even from the emergency backup, until the control plane is there."""
+    exactly = [Version.parse(one) for one in ("5.0.15", "5.6.1")]
+    return version in exactly or version.within("5.3.7", "5.3.9") or version.within("5.7.0", "5.7.1")
+
+
 @dataclass(frozen=True)
 class Subject:
     gateway: str

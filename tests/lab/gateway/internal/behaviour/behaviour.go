@@ -36,7 +36,7 @@ type Behaviour struct {
 	Files             Order
 	ResponseFiles     Order
 	MissingHandler500 bool // else the hook is skipped
-	ErrorTwice        bool // to an error that a plugin has answered the gateway adds its own
+	ErrorTwice        bool // to an error of a plugin the gateway adds its own answer; else a panic is 200 with no body
 	KeepsUnchanged    bool // a reload rebuilds no API whose definition is the same, if it has no hook
 	KeepsHooks        bool // ... nor one that has
 	RouteByID         bool // each API answers under /<api_id>/ as well
@@ -68,6 +68,7 @@ type Behaviour struct {
 	// Hybrid mode
 	WrappedDefinitions  bool // {"api_definition": ..., "oas": ...}; else plain definitions
 	StartsFromBackup    bool // serves the emergency backup until the first login
+	StartNeedsMDCB      bool // opens no listener before a connection to MDCB stands
 	BackupOnFirstLoad   bool // written by the first load; else only by a later one
 	ServesBackup        bool
 	DisconnectsFromMDCB bool
@@ -118,8 +119,11 @@ func Of(v Version) Behaviour {
 
 		WrappedDefinitions: v.since("4.1.0"),
 		StartsFromBackup:   v.since("5.3.11", "5.8.0"),
-		BackupOnFirstLoad:  v.since("5.8.0"), // seen: not on 4.3.8 and 5.3.0, at once on 5.8.9
-		ServesBackup:       v.since("4.1.0"), // seen: 4.0.16 with policies from RPC never serves it
+		// The only releases whose rpc.Connect waits for the connection, with no end. Seen: 5.0.15, 5.3.9.
+		StartNeedsMDCB: v == must("5.0.15") || v.within("5.3.7", "5.3.9") || v == must("5.6.1") ||
+			v.within("5.7.0", "5.7.1"),
+		BackupOnFirstLoad: v.since("5.8.0"), // seen: not on 4.3.8 and 5.3.0, at once on 5.8.9
+		ServesBackup:      v.since("4.1.0"), // seen: 4.0.16 with policies from RPC never serves it
 		// Both came together: MDCB learns who a node is, and that it leaves.
 		DisconnectsFromMDCB: v.since("5.2.0"),
 		NodeInLogin:         v.since("5.2.0"),

@@ -76,6 +76,11 @@ func New(c config.Config, b behaviour.Behaviour) *Gateway {
 func (g *Gateway) Run() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if g.config.SlaveOptions.UseRPC {
+		if err := g.connect(); err != nil {
+			return err
+		}
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	// Neither does anything here: SIGHUP is ignored, a hand-over by SIGUSR2 is not stood in for.
@@ -84,14 +89,6 @@ func (g *Gateway) Run() error {
 	failed := make(chan error, 2)
 	if err := g.listen(failed); err != nil {
 		return err
-	}
-	if g.config.SlaveOptions.UseRPC {
-		if g.config.SlaveOptions.APIKey == "" {
-			return fmt.Errorf("slave_options.api_key is not set")
-		}
-		g.rpc = rpc.New(g.config, g.behaviour)
-		g.rpc.OnRecovered = func() { g.reloads.queue(nil) }
-		g.analytics.Sender = g.rpc
 	}
 	go g.health.run(ctx)
 	go g.analytics.Run(ctx)
@@ -105,6 +102,20 @@ func (g *Gateway) Run() error {
 		g.stop()
 		return nil
 	}
+}
+
+// connect begins to talk to MDCB. Some releases wait until it is there, and signals end them as they do any program.
+func (g *Gateway) connect() error {
+	if g.config.SlaveOptions.APIKey == "" {
+		return fmt.Errorf("slave_options.api_key is not set")
+	}
+	g.rpc = rpc.New(g.config, g.behaviour)
+	g.rpc.OnRecovered = func() { g.reloads.queue(nil) }
+	g.analytics.Sender = g.rpc
+	if g.behaviour.StartNeedsMDCB {
+		g.rpc.WaitForConnection()
+	}
+	return nil
 }
 
 // start loads the APIs after the listener is up; from a control plane that takes a moment.

@@ -45,12 +45,14 @@ type Client struct {
 	login       sync.Mutex
 	loggedIn    atomic.Bool
 	emergency   atomic.Bool
+	connected   chan struct{} // closed with the first connection
+	once        sync.Once
 	OnRecovered func() // after emergency mode; a full reload is due
 }
 
 // New connects in the background; nothing here waits for MDCB.
 func New(c config.Config, b behaviour.Behaviour) *Client {
-	client := &Client{options: c.SlaveOptions, tags: c.Tags(), behaviour: b}
+	client := &Client{options: c.SlaveOptions, tags: c.Tags(), behaviour: b, connected: make(chan struct{})}
 	if b.StartsFromBackup {
 		client.emergency.Store(true)
 	}
@@ -74,6 +76,7 @@ func New(c config.Config, b behaviour.Behaviour) *Client {
 			conn.Close()
 			return nil, err
 		}
+		client.once.Do(func() { close(client.connected) })
 		return conn, nil
 	}
 	client.dialer.Timeout = 10 * time.Second
@@ -82,6 +85,9 @@ func New(c config.Config, b behaviour.Behaviour) *Client {
 	client.functions = dispatcher().NewFuncClient(connection)
 	return client
 }
+
+// WaitForConnection returns when MDCB has been reached; before, never.
+func (c *Client) WaitForConnection() { <-c.connected }
 
 // dispatcher only registers the types that travel; the control plane has the functions.
 func dispatcher() *gorpc.Dispatcher {

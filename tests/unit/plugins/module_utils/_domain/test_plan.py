@@ -448,6 +448,7 @@ def test_what_a_gateway_is_given() -> None:
     ("change", "subject"),
     [
         (lambda state: state["gateways"][1].update(bundle_volume="bundles"), "gw2"),
+        (lambda state: state["gateways"][1].update(bundle_volume="/srv/mw", bundle_volume_closed="read-only"), "gw2"),
         (lambda state: state["gateways"][1].update(arch="arm64"), "auth-1.zip"),
         (lambda state: [each.update(version="4.0.0", tag="v4.0.0") for each in state["gateways"]], "auth-1.zip"),
     ],
@@ -675,6 +676,23 @@ def test_a_backup_that_kills_the_target_is_deleted_or_the_run_refused() -> None:
     assert errors(plan) == [] and plan.forgets_backup
     assert finding(plan, "backup-unreadable").severity is Severity.INFO
     assert not make(world(), redis=True).forgets_backup
+
+
+@pytest.mark.parametrize(
+    ("current", "target", "told"),
+    [
+        ("5.0.14", "5.0.15", {"5.0.15": Severity.WARNING}),
+        ("5.0.15", "5.3.9", {"5.0.15": Severity.INFO, "5.3.9": Severity.WARNING}),
+        ("5.3.9", "5.8.9", {"5.3.9": Severity.INFO}),
+        ("5.3.0", "5.8.9", {}),
+        ("5.3.9", "5.3.9", {}),
+    ],
+)
+def test_versions_that_the_backup_does_not_let_start(current: str, target: str, told: dict[str, Severity]) -> None:
+    plan = make(old_world(current, target), version=target)
+    found = {each.subject: each for each in plan.findings if each.code == "backup-no-help"}
+    assert {subject: each.severity for subject, each in found.items()} == told
+    assert all("MDCB" in each.message and "control plane" in each.remedy and each.source for each in found.values())
 
 
 def test_the_hole_in_the_published_table_is_said_and_crossed() -> None:
