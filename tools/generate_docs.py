@@ -128,8 +128,10 @@ def plugin_rules() -> str:
         ),
         "## The paths of the published procedure\n",
         *table(("path", "current", "target", "source"), [(r.path, r.current, r.target, r.source) for r in paths.PATHS]),
-        "## What happens without the plugin\n",
-        "*open*: requests go on without what the plugin does. *closed*: they are refused. *down*: the process ends.\n",
+        "## What happens without the plugin, and when it panics\n",
+        "*open*: requests go on without what the plugin does. *closed*: they are refused. *empty*: they are not let through, "
+        "though the answer is 200; a probe that demands a status and no more does not notice, so demand an effect "
+        "(`expect.headers`). *down*: the process ends.\n",
         *table(
             ("when", "hooks", "gateways", "is", "what happens", "source"),
             [

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a gateway does with requests when it has not got the plugin that it should run.
+"""What a gateway does with requests when it has not got the plugin that it should run, or that plugin panics.
 
 Some versions let the request through as if there were no plugin, some refuse it, and a build of another Go generation
 ends the process. Which of these it is decides what a status code proves, so each row says for which versions, for which
@@ -25,18 +25,23 @@ UNFETCHABLE = "unfetchable"
 UNVERIFIED = "unverified"
 #: The file it opens is a build of another Go generation.
 FOREIGN = "foreign"
+#: The plugin is there, and its function panics.
+PANICS = "panics"
 
 SITUATIONS = {
     UNLOADABLE: "a plugin cannot be loaded",
     UNFETCHABLE: "a bundle cannot be fetched",
     UNVERIFIED: "a bundle's checksum or signature is wrong",
     FOREIGN: "the file is a build of another Go generation",
+    PANICS: "a plugin's function panics",
 }
 
 #: Requests go on without what the plugin does.
 OPEN = "open"
 #: Requests are refused.
 CLOSED = "closed"
+#: Requests are not let through, and the client is not told: the answer says 200 and is empty.
+EMPTY = "empty"
 #: The gateway's process ends.
 DOWN = "down"
 
@@ -49,6 +54,8 @@ _SKIPS = "<4.0.13 | >=4.1.0, <5.0.1"
 _ANSWERS_500 = ">=4.0.13, <4.1.0 | >=5.0.1"
 _LENIENT = "<5.0.12 | >=5.1.0, <5.3.1"
 _STRICT = ">=5.0.12, <5.1.0 | >=5.3.1"
+_SILENT = "<4.0.13 | >=4.1.0, <5.0.1 | >=5.0.7, <5.1.0 | >=5.2.2"
+_SAYS = ">=4.0.13, <4.1.0 | >=5.0.1, <5.0.7 | >=5.1.0, <5.2.2"
 _ALL = ">=3.0.0"
 
 
@@ -166,6 +173,34 @@ FAILURES: Tuple[Failure, ...] = (
         0,
         "the process ends, at its start, at a switch while it runs, and at every restart",
         "Go, runtime/symtab.go: fatal error: runtime: no plugin module data; seen between 1.19, 1.21 and 1.24",
+    ),
+    Failure(
+        PANICS,
+        (*REQUEST_KINDS, AUTH),
+        _SILENT,
+        EMPTY,
+        200,
+        "the request is answered 200 with an empty body, and the upstream is not reached",
+        "v5.8.9:gateway/middleware.go:174-181 (writeResponse), v4.3.8:gateway/middleware.go:138-141; "
+        "3.x is taken to behave as 4.0.0; seen on 4.3.8, 5.0.15, 5.3.0 and 5.8.9",
+    ),
+    Failure(
+        PANICS,
+        (*REQUEST_KINDS, AUTH),
+        _SAYS,
+        CLOSED,
+        500,
+        "the request is refused with 500",
+        "v4.0.13:gateway/middleware.go:144, v5.0.6:gateway/middleware.go:137, v5.2.1:gateway/middleware.go:164",
+    ),
+    Failure(
+        PANICS,
+        (RESPONSE,),
+        _ALL,
+        OPEN,
+        500,
+        "the request reaches the upstream, and its answer goes out with status 500 and an unchanged body",
+        "v5.3.0:gateway/res_handler_go_plugin.go (HandleGoPluginResponse); seen on 4.3.8, 5.0.15, 5.3.0 and 5.8.9",
     ),
 )
 

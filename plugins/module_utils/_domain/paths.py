@@ -30,6 +30,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures impor
     FOREIGN,
     KINDS,
     OPEN,
+    PANICS,
     REQUEST_KINDS,
     Failure,
     failures,
@@ -265,7 +266,9 @@ def _foreign(before: Version, after: Version) -> bool:
 
 
 def _failures(version: Version, kinds: Iterable[str], foreign: bool) -> Tuple[Failure, ...]:
-    return tuple(row for row in failures(version, kinds) if foreign or row.situation != FOREIGN)
+    """What happens without the plugin: a panic is the plugin's own, and no upgrade brings it."""
+    never = {PANICS} if foreign else {PANICS, FOREIGN}
+    return tuple(row for row in failures(version, kinds) if row.situation not in never)
 
 
 def _together(

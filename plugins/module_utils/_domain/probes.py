@@ -5,8 +5,8 @@
 """From what a user says about a plugin to the requests that prove its effect.
 
 A status of 200 proves nothing: several releases serve an API without its plugin when the plugin or its bundle
-cannot be loaded, authentication included. So every plugin has a probe with an *effect* and, where it guards an API,
-a request that must be *refused*.
+cannot be loaded, authentication included, and most answer a request on which a plugin panics with 200 and an empty
+body. So every plugin has a probe with an *effect* and, where it guards an API, a request that must be *refused*.
 """
 
 from __future__ import annotations

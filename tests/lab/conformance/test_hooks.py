@@ -10,6 +10,11 @@ from subject import Version
 from world import AUTH, PROTECTED, World, hook
 
 
+def adds_its_error(version: Version) -> bool:
+    """Whether the gateway answers for a plugin that has failed, even if that has answered already."""
+    return version.since("4.0.13", "5.0.1") and not version.since("5.0.7", "5.2.2", "5.3.0")
+
+
 def test_pre_post_key_auth_post_and_response_hooks_run(world: World) -> None:
     middleware = {
         "driver": "goplugin",
@@ -36,6 +41,38 @@ def test_a_plugin_may_answer_by_itself(world: World) -> None:
     assert world.upstream.requests == 0
 
 
+@pytest.mark.parametrize("kind", ["pre", "auth_check", "post"])
+def test_a_panic_on_a_request_is_answered_200_with_no_body_and_goes_no_further(
+    world: World, version: Version, kind: str
+) -> None:
+    """Where the gateway adds its own error to a plugin's, with that error."""
+    panics = hook("Panic")
+    middleware = {"driver": "goplugin", kind: panics if kind == "auth_check" else [panics]}
+    more = PROTECTED if kind == "auth_check" else {}
+    world.file(world.api("api", world.publish_build("one.zip", "one", middleware), **more), world.api("plain"))
+    gateway = world.gateway().start()
+    gateway.serves("plain")
+    reached = world.upstream.requests
+    answer = gateway.get("/api/x", Authorization="good")
+    if adds_its_error(version):
+        assert answer.status == 500 and "broken on purpose" in answer.text, answer
+    else:
+        assert (answer.status, answer.text) == (200, "")
+    assert world.upstream.requests == reached
+    assert gateway.get("/plain/x").status == 200
+
+
+def test_a_panic_on_a_response_is_500_though_the_upstream_was_reached(world: World) -> None:
+    middleware = {"driver": "goplugin", "response": [hook("PanicAfter")]}
+    world.file(world.api("api", world.publish_build("one.zip", "one", middleware)), world.api("plain"))
+    gateway = world.gateway().start()
+    gateway.serves("plain")
+    reached = world.upstream.requests
+    assert gateway.get("/api/x").status == 500
+    assert world.upstream.requests > reached
+    assert gateway.get("/plain/x").status == 200
+
+
 def test_auth_check_lets_the_good_key_through_and_nothing_else(world: World, version: Version) -> None:
     """From 4.0.13 and 5.0.1 to 5.0.6 and 5.2.1 the gateway adds its own error to what the plugin answered."""
     world.file(world.api("api", world.publish_build("one.zip", "one", AUTH), **PROTECTED))
@@ -45,8 +82,7 @@ def test_auth_check_lets_the_good_key_through_and_nothing_else(world: World, ver
     for headers in ({}, {"Authorization": "bad"}):
         answer = gateway.get("/api/x", **headers)
         assert answer.status == 401 and answer.text.startswith("refused by the plugin"), answer
-        twice = version.since("4.0.13", "5.0.1") and not version.since("5.0.7", "5.2.2", "5.3.0")
-        assert ("plugin function sent error response code: 401" in answer.text) == twice, answer
+        assert ("plugin function sent error response code: 401" in answer.text) == adds_its_error(version), answer
     assert world.upstream.requests == reached
 
 

@@ -62,4 +62,10 @@ func After(_ http.ResponseWriter, response *http.Response, _ *http.Request) {
 	response.Header.Set("X-Conformance-Response", build)
 }
 
+// Panic never lets a request through by its own will.
+func Panic(http.ResponseWriter, *http.Request) { panic("broken on purpose") }
+
+// PanicAfter does so with a response.
+func PanicAfter(http.ResponseWriter, *http.Response, *http.Request) { panic("broken on purpose") }
+
 func main() {}

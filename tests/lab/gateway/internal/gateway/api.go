@@ -76,6 +76,11 @@ func (r refusal) Error() string { return r.text }
 // errAnswered ends the chain: a plugin has answered.
 var errAnswered = errors.New("answered")
 
+// panicked is what a plugin's function said as it panicked.
+type panicked string
+
+func (p panicked) Error() string { return string(p) }
+
 var errSkippedByServer = refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError)}
 
 // api is an API in service.
@@ -149,14 +154,25 @@ func (a *api) chain(directory string) {
 func (a *api) responseHooks(after []goplugin.Response) func(*http.Response) error {
 	return func(response *http.Response) error {
 		for _, function := range after {
-			if function == nil { // the gateway calls it all the same, recovers, and has no status but this one
+			// One that is nil is called all the same; of any panic the gateway recovers, and has no status but this one.
+			if guarded(func() { function(&headerOnly{response.Header}, response, response.Request) }) != nil {
 				response.StatusCode = http.StatusInternalServerError
-				continue
 			}
-			function(&headerOnly{response.Header}, response, response.Request)
 		}
 		return nil
 	}
+}
+
+// guarded runs a plugin's function and makes an error of its panic.
+func guarded(call func()) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = panicked(fmt.Sprint(problem))
+			mainLog().WithError(err).Error("Recovered from panic while running Go-plugin middleware func")
+		}
+	}()
+	call()
+	return nil
 }
 
 // headerOnly lets a response hook set headers by its writer.
@@ -176,7 +192,9 @@ func (a *api) hook(definition apidef.MiddlewareDefinition, directory string) ste
 			}
 			return nil
 		}
-		function(w, r)
+		if err := guarded(func() { function(w, r) }); err != nil {
+			return err
+		}
 		if w.code != 0 {
 			return errAnswered
 		}
@@ -264,6 +282,7 @@ func (a *answer) Flush() {
 func (a *api) serve(w http.ResponseWriter, r *http.Request, prefix string) {
 	writer, way := &answer{ResponseWriter: w}, &trip{prefix: prefix, path: r.URL.Path}
 	begun := time.Now()
+	var broken panicked
 	ctx.SetDefinition(r, a.definition)
 	if err := a.run(writer, r); err == nil {
 		request := r.WithContext(context.WithValue(r.Context(), proxyKey{}, way))
@@ -274,6 +293,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, prefix string) {
 		if a.gateway.behaviour.ErrorTwice && writer.code >= http.StatusBadRequest {
 			_, _ = writer.Write(errorText(fmt.Sprintf("plugin function sent error response code: %d", writer.code)))
 		}
+	} else if errors.As(err, &broken) {
+		if a.gateway.behaviour.ErrorTwice {
+			fail(writer, http.StatusInternalServerError, err.Error())
+		}
+		writer.code = http.StatusInternalServerError // as analytics have it; an unwritten answer is 200 to the client
 	} else {
 		var refused refusal
 		if !errors.As(err, &refused) {

@@ -11,6 +11,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures impor
     FAILURES,
     KINDS,
     OPEN,
+    PANICS,
     SITUATIONS,
     UNFETCHABLE,
     UNLOADABLE,
@@ -74,11 +75,29 @@ def test_every_row_has_a_source_and_a_release(row):
         ("5.8.9", UNFETCHABLE, "pre", ("closed", 404)),
         ("5.8.9", UNFETCHABLE, "auth_check", ("closed", 404)),
         ("5.8.9", UNVERIFIED, "pre", ("closed", 404)),
+        *[
+            (version, PANICS, kind, seen)
+            for version in ("4.3.8", "5.0.15", "5.3.0", "5.8.9")
+            for kind, seen in (
+                ("pre", ("empty", 200)),
+                ("auth_check", ("empty", 200)),
+                ("post", ("empty", 200)),
+                ("response", ("open", 500)),
+            )
+        ],
     ],
 )
 def test_what_real_gateways_were_seen_to_do(version, situation, kind, seen):
     row = outcome(version, situation, kind)
     assert (row.outcome, row.status) == seen
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("4.0.12", 200), ("4.0.13", 500), ("5.0.0", 200), ("5.0.6", 500), ("5.0.7", 200), ("5.2.1", 500), ("5.2.2", 200)],
+)
+def test_the_releases_that_add_their_own_error_say_500_of_a_panic(version, status):
+    assert outcome(version, PANICS, "pre").status == status
 
 
 def test_clauses_name_kinds_only_where_they_differ():
