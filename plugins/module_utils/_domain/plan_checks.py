@@ -133,9 +133,7 @@ def _not_backwards(state: State, wanted: Wanted, versions: Dict[str, Optional[Ve
     for gateway in _by_host(state.gateways):
         version = versions[gateway.host]
         if version is not None and version > wanted.version:
-            findings.append(
-                _lower(gateway.host, "gateway", "tyk_target_version", str(wanted.version), str(version))
-            )
+            findings.append(_lower(gateway.host, "gateway", "tyk_target_version", str(wanted.version), str(version)))
     return findings
 
 
