@@ -128,6 +128,12 @@ containers:
           where the module does not run on the engine's host.
       type: list
       elements: dict
+    closed_mounts:
+      description:
+        - Mounts into which no file can be put from outside, each with C(destination) and C(reason), which is V(read-only)
+          or V(tmpfs). A container whose own layer is read-only has one at C(/).
+      type: list
+      elements: dict
 target:
   description: What is known about O(target_image).
   returned: when O(target_image) is given
@@ -170,6 +176,7 @@ from typing import Any, Dict, List, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
+    closed_mounts,
     mount_sources,
     networks_of,
     policy_text,
@@ -226,6 +233,7 @@ def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: s
         "published": published_ports(data),
         "mounts": mount_sources(data),
         "shared_mounts": shared_mounts(data, others, mount_table()),
+        "closed_mounts": closed_mounts(data),
     }
 
 

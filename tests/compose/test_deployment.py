@@ -90,6 +90,20 @@ def test_a_mounted_folder_holds_what_each_version_needs(project: Any) -> None:
     assert project.content(PLACE) == "old plugin"
 
 
+def test_what_was_put_in_a_mounted_folder_is_taken_back_when_the_rest_cannot_be(project: Any) -> None:
+    (project.folder / "mw" / "bundles" / "x").mkdir(parents=True)
+    (project.folder / "mw" / "bundles" / "x" / "plugin").write_text("old plugin")
+    mounted = PROJECT.replace("    environment:", "    volumes: [./mw:/opt/mw]\n    environment:")
+    (project.folder / "compose.yml").write_text(mounted)
+    project.compose("up", "--detach")
+    before, files = project.look(), placed(project)
+    files["files"].append({"src": str(project.folder / "nowhere"), "dest": f"{PLACE}-2"})
+    done = project.deploy(*UPGRADE, **files)
+    assert done.code != 0 and "could not replace" in done.text and "nowhere" in done.text
+    assert project.look()["files"] == before["files"] and project.image() == [OLD, "running"]
+    assert project.content(PLACE) == "old plugin"
+
+
 def test_a_container_made_anew_has_what_the_old_one_had_before_it_starts(project: Any) -> None:
     # It says what it found when it started: without its plugin a gateway would download that of the new version.
     command = f"    command: [sh, -c, 'cat {PLACE} >/found 2>/dev/null; sleep infinity']\n    environment:"

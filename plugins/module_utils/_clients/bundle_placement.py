@@ -136,15 +136,18 @@ def put_on_host(content: Content, folder: str, links: Optional[Mapping[str, str]
 
 
 def copy_from_gateway(files: Files, folder: str, target: str) -> None:
-    """Copy a bundle's folder of a gateway; the copy takes the place of an older one in one step. Nothing there, no copy.
+    """Copy a bundle's folder of a gateway, in one step. Nothing there, no copy.
 
-    What is a link is left out: it leads to a file that is not part of the bundle.
+    What is a link is left out: it leads to a file that is not part of the bundle. A copy of the same bundle stays: since
+    it was made, a run may have been killed with some of the next version's files in place.
     """
     try:
         content = files.read(posixpath.join(folder, MANIFEST_FILE)) or b""
         listed = [posixpath.basename(str(name)) for name in json.loads(content)["file_list"]]
     except (ValueError, KeyError, TypeError):
-        shutil.rmtree(target, ignore_errors=True)
+        return
+    about = files.read(posixpath.join(folder, PROVENANCE_FILE))
+    if about is not None and about == _content(os.path.join(target, PROVENANCE_FILE)):
         return
     parent = os.path.dirname(target)
     os.makedirs(parent, mode=0o755, exist_ok=True)
@@ -209,6 +212,14 @@ def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.mode = kind, mode
     return member
+
+
+def _content(path: str) -> Optional[bytes]:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return None
 
 
 def _make(folder: str) -> None:

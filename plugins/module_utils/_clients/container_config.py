@@ -428,6 +428,22 @@ def mount_sources(container: Mapping[str, Any]) -> Dict[str, str]:
     }
 
 
+def closed_mounts(container: Mapping[str, Any]) -> List[Dict[str, str]]:
+    """Mounts into which no file can be put from outside, each with its destination and the reason: read-only or tmpfs.
+
+    The container's own layer, at /, is one of them where that is read-only.
+    """
+    host_config = container.get("HostConfig") or {}
+    closed = {"/": "read-only"} if host_config.get("ReadonlyRootfs") else {}
+    closed.update(dict.fromkeys(host_config.get("Tmpfs") or {}, "tmpfs"))
+    for mount in container.get("Mounts") or []:
+        if mount.get("Type") == "tmpfs":
+            closed[str(mount.get("Destination"))] = "tmpfs"
+        elif not mount.get("RW", True):
+            closed[str(mount.get("Destination"))] = "read-only"
+    return [{"destination": destination, "reason": reason} for destination, reason in sorted(closed.items())]
+
+
 def shared_mounts(
     container: Mapping[str, Any], others: Sequence[Mapping[str, Any]], mount_table: str = ""
 ) -> List[Dict[str, Any]]:

@@ -45,26 +45,32 @@ def gateway(
         "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
         "package": str(found.get("name") or "") if packaged else "",
         "glibc": str(found.get("glibc") or ""),
-        **_shared(container, package_settings(settings, "gateway")["middleware_path"]),
+        **_bundle_folder(container, package_settings(settings, "gateway")["middleware_path"]),
     }
 
 
-def _shared(container: Mapping[str, Any], middleware_path: str) -> Dict[str, str]:
-    """What the folder of the bundles lies in, if others see it, too: the mount's source, and who they are.
+def _bundle_folder(container: Mapping[str, Any], middleware_path: str) -> Dict[str, str]:
+    """What the folder of the bundles lies in, if nothing can be put there for this gateway alone, and why not.
 
-    Containers that a replacement has kept are none of them.
+    Others see it, too, who are named; or it is closed. Containers that a replacement has kept are no others.
     """
-    place = mount_of(container.get("mounts") or {}, posixpath.join(middleware_path, "bundles"))
-    shared = next((one for one in container.get("shared_mounts") or [] if one["destination"] == place), None)
+    mounts = container.get("mounts") or {}
+    closed = {str(one["destination"]): str(one["reason"]) for one in container.get("closed_mounts") or []}
+    place = mount_of({**mounts, **closed}, posixpath.join(middleware_path, "bundles"))
+    shared: Mapping[str, Any] = next(
+        (one for one in container.get("shared_mounts") or [] if one["destination"] == place), {}
+    )
     name = str(container.get("name") or "")
     ours = (f"{name}-before-", f"{name}-failed-")
-    sharing = [str(one) for one in (shared or {}).get("with") or []]
+    sharing = [str(one) for one in shared.get("with") or []]
     others = [one for one in sharing if not one.startswith(ours) and one != f"{name}-next"]
-    if shared and shared.get("file_system"):
+    if shared.get("file_system"):
         others.append(f"other hosts ({shared['file_system']})")
-    if not shared or not others:
-        return {"bundle_volume": "", "bundle_volume_with": ""}
-    return {"bundle_volume": str(shared["source"]), "bundle_volume_with": " and ".join(others)}
+    return {
+        "bundle_volume": str(mounts.get(place) or place) if others or place in closed else "",
+        "bundle_volume_with": " and ".join(others),
+        "bundle_volume_closed": closed.get(place, ""),
+    }
 
 
 def pump(host: str, settings: Mapping[str, Any], found: Optional[Mapping[str, Any]]) -> Dict[str, Any]:

@@ -257,7 +257,9 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
         linked=linked,
         own_compilers=wanted.own_compilers,
         # A link that all gateways of a volume see is right for each of them; a build for one of them is not.
-        placeable=linked or not any(gateway.bundle_volume for gateway in state.gateways),
+        placeable=not any(
+            gateway.bundle_volume_closed or (gateway.bundle_volume and not linked) for gateway in state.gateways
+        ),
         window_accepted=PLUGIN_WINDOW in wanted.accept,
     )
     plugins = [PluginFacts(plugin.name, plugin.given_by) for plugin in wanted.plugins]

@@ -32,6 +32,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import (
     ArtifactState,
     BundleState,
     CompilerState,
+    Gateway,
     State,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
@@ -619,12 +620,22 @@ def _unplaceable(bundle: str, state: State, fleet: Fleet) -> List[Finding]:
         _cutover(
             gateway.host,
             f"Plugins have to be put in place host by host, but the bundles of {gateway.host} lie in "
-            f"{gateway.bundle_volume}, which {gateway.bundle_volume_with or 'others'} may use as well.",
-            f"Give each gateway a middleware folder of its own, or go to a target from 4.3.2 on{accept}.",
+            f"{gateway.bundle_volume}, which {_why_not(gateway)}.",
+            f"Give each gateway a middleware folder of its own that can be written to, or go to a target from 4.3.2 on"
+            f"{accept}.",
         )
         for gateway in state.gateways
         if gateway.bundle_volume
     ]
+
+
+def _why_not(gateway: Gateway) -> str:
+    """What is wrong with the place of a gateway's bundles, as the end of a sentence."""
+    if gateway.bundle_volume_closed == "read-only":
+        return "is read-only for it"
+    if gateway.bundle_volume_closed:
+        return f"is a {gateway.bundle_volume_closed} and is empty after each start"
+    return f"{gateway.bundle_volume_with or 'others'} may use as well"
 
 
 def _cutover(subject: str, message: str, remedy: str) -> Finding:

@@ -20,8 +20,9 @@ class Gateway:
     """One gateway instance. version is what the running process says; None when it did not say.
 
     Container, repository, tag and image_id are those of a container; package is the name of a Linux package.
-    bundle_volume says what the bundles lie in if others see it, too: a volume or a folder of the host; bundle_volume_with
-    names them. glibc is the C library of a host with a package; empty where it is not known.
+    bundle_volume says what the bundles lie in if nothing can be put there for this gateway alone: a volume or a folder
+    of the host. bundle_volume_with names those that see it, too; bundle_volume_closed says why it takes nothing. glibc
+    is the C library of a host with a package; empty where it is not known.
     """
 
     host: str
@@ -40,6 +41,7 @@ class Gateway:
     package: str = ""
     bundle_volume: str = ""
     bundle_volume_with: str = ""
+    bundle_volume_closed: str = ""
     glibc: str = ""
 
     @classmethod
@@ -63,6 +65,7 @@ class Gateway:
             package=_text(data, "package"),
             bundle_volume=_text(data, "bundle_volume"),
             bundle_volume_with=_text(data, "bundle_volume_with"),
+            bundle_volume_closed=_text(data, "bundle_volume_closed"),
             glibc=_text(data, "glibc"),
         )
 

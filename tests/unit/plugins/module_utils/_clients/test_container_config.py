@@ -18,6 +18,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     Seen,
     Step,
     bind_target,
+    closed_mounts,
     failed_name,
     kept_name,
     mount_sources,
@@ -383,3 +384,17 @@ def test_shared_mounts_and_ports() -> None:
     assert shared_mounts(mine, [mine], "/dev/sda1 / ext4 rw 0 0\n") == []
     ports = {"HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8"}], "81/tcp": None}}}
     assert published_ports(ports) == [{"container_port": "80/tcp", "host_ip": "", "host_port": "8"}]
+
+
+def test_mounts_that_take_no_files() -> None:
+    container = {
+        "HostConfig": {"ReadonlyRootfs": True, "Tmpfs": {"/run": "size=1m"}},
+        "Mounts": [
+            {"Type": "bind", "Source": "/srv/mw", "Destination": "/mw", "RW": False},
+            {"Type": "volume", "Name": "v", "Destination": "/data", "RW": True},
+            {"Type": "tmpfs", "Destination": "/cache", "RW": True},
+        ],
+    }
+    found = {one["destination"]: one["reason"] for one in closed_mounts(container)}
+    assert found == {"/": "read-only", "/run": "tmpfs", "/mw": "read-only", "/cache": "tmpfs"}
+    assert closed_mounts({"HostConfig": {}, "Mounts": [{"Type": "bind", "Destination": "/x"}]}) == []

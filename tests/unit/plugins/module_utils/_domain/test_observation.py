@@ -123,3 +123,19 @@ def test_a_volume_counts_only_where_others_see_it() -> None:
     assert seen(**{"with": ["gw1-nextdoor", "gw2"]}) == ("mw", "gw1-nextdoor and gw2")
     assert seen(file_system="nfs4") == ("mw", "other hosts (nfs4)")
     assert seen(destination="/opt/tyk-gateway/apps", **{"with": ["gw2"]}) == ("", "")
+
+
+def test_a_place_that_takes_no_files_is_said_to_be_closed() -> None:
+    middleware = "/opt/tyk-gateway/middleware"
+
+    def seen(*closed: Tuple[str, str], **mounts: str) -> Tuple[str, str]:
+        places = [{"destination": place, "reason": reason} for place, reason in closed]
+        one = observation.gateway("gw1", {}, None, {"name": "gw1", "mounts": mounts, "closed_mounts": places})
+        return one["bundle_volume"], one["bundle_volume_closed"]
+
+    assert seen((middleware, "read-only"), **{middleware: "/srv/mw"}) == ("/srv/mw", "read-only")
+    assert seen((middleware, "tmpfs")) == (middleware, "tmpfs")
+    assert seen(("/", "read-only")) == ("/", "read-only")
+    # What is closed lies elsewhere, or a mount that is open lies in it.
+    assert seen(("/etc/tyk", "read-only"), **{"/etc/tyk": "conf"}) == ("", "")
+    assert seen(("/", "read-only"), **{middleware: "mw"}) == ("", "")

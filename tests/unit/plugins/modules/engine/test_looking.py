@@ -216,6 +216,35 @@ def test_what_lies_there_is_copied_before_it_is_replaced(
     assert run_module("bundle_place", **arguments)["before"] == staged["before"]
 
 
+def test_a_copy_stays_what_it_is_when_a_run_was_killed_with_some_files_in_place(
+    pair: Tuple[str, str], bench: Any, run_module: Any, tmp_path: Path
+) -> None:
+    handle = io.BytesIO()
+    manifest = {
+        "file_list": ["X.so", "tyk-upgrade.json"],
+        "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
+    }
+    now, target = ({"serves": [version]} for version in ("4.0.13", "4.0.16"))
+    new = [Member("X.so", content=LIBRARY + b"new"), Member("tyk-upgrade.json", content=json.dumps(target).encode())]
+    build(handle, manifest, new)
+    put(bench, pair[1], {"data/new.zip": handle.getvalue()})
+    folder = f"{MIDDLEWARE}/bundles/{hashlib.md5(b'c.zip').hexdigest()}"
+    old = {
+        "X.so": LIBRARY + b"old",
+        "tyk-upgrade.json": json.dumps(now).encode(),
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    arguments = {
+        "container": pair[0], "bundle": "c.zip", "url": "http://bundles:8080/new.zip", "provenance": target,
+        "state": "staged", "staged_dir": str(tmp_path),
+    }  # fmt: skip
+    put(bench, pair[0], {f"{folder[1:]}/{name}": content for name, content in old.items()})
+    run_module("bundle_place", **arguments)
+    put(bench, pair[0], {f"{folder[1:]}/X.so": LIBRARY + b"new"})
+    before = run_module("bundle_place", **arguments)["before"]
+    assert {Path(one["src"]).name: Path(one["src"]).read_bytes() for one in before} == old
+
+
 def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
     pair: Tuple[str, str], bench: Any, run_module: Any
 ) -> None:
