@@ -251,7 +251,7 @@ def test_a_shared_layout_resolves_right_whatever_the_plugin_is_called(current, t
     st.sampled_from(HOOKS),
 )
 def test_in_one_bundle_each_gateway_opens_the_build_for_its_version_and_machine(current, target, goarchs, kinds):
-    targets = [Target(version, "linux", goarch) for version in {current, target} for goarch in goarchs]
+    targets = [Target(version, "linux", goarch) for version in (current, target) for goarch in goarchs]
     found = layout(targets, "X", kinds)
     if min(current, target) >= Version(4, 3, 2):
         assert found is not None, "they tell versions and machines by name"
