@@ -28,13 +28,16 @@ def run_engine_module(
     work: Callable[[AnsibleModule, Engine], Dict[str, Any]],
     on_host: Optional[Callable[[AnsibleModule], Dict[str, Any]]] = None,
     engine_for: str = "container",
+    first: Callable[[AnsibleModule], None] = lambda module: None,
     **options: Any,
 ) -> None:
     """Run a module whose work needs a Docker engine; its result is what `work` returns.
 
-    Where `on_host` is given and the option `engine_for` is not set, that does the work without an engine.
+    `first` is called before anything can fail. Where `on_host` is given and the option `engine_for` is not set, that does
+    the work without an engine.
     """
     module = AnsibleModule(argument_spec={**argument_spec, **ENGINE_ARGUMENTS}, supports_check_mode=True, **options)
+    first(module)
     if on_host is not None and not module.params[engine_for]:
         try:
             result = on_host(module)

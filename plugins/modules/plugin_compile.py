@@ -243,6 +243,7 @@ findings:
   elements: dict
 """
 
+import re
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
@@ -262,6 +263,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 
 
+#: Environment variables whose values are secrets, by their names.
+SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY$|AUTH$", re.IGNORECASE)
+
+
 def builds_from(module: AnsibleModule) -> List[Build]:
     builds = [Build(**one) for one in module.params["builds"]]
     for build in builds:
@@ -272,6 +277,15 @@ def builds_from(module: AnsibleModule) -> List[Build]:
         if "/" in build.file or build.file.startswith("."):
             module.fail_json(msg=f"builds: file {build.file} is a path; a plain file name is needed.")
     return builds
+
+
+def hide_secrets(module: AnsibleModule) -> None:
+    """Keep out of all output what is secret in the settings, whatever becomes of the run."""
+    settings = {name: str(value) for name, value in module.params["env"].items()}
+    for setting in (module.params["goproxy"] or "", *settings.values()):
+        module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
+    named = {value for name, value in settings.items() if SECRET.search(name) and len(value) > 3}
+    module.no_log_values.update(named)
 
 
 def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
@@ -289,8 +303,6 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
         network=params["network"] or "",
         progress=params["progress"] or "",
     )
-    for setting in (options.goproxy, *options.env.values()):
-        module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
 
     def mask(line: str) -> str:
         return str(remove_values(line, module.no_log_values))
@@ -349,6 +361,7 @@ def main() -> None:
             "progress": {"type": "path"},
         },
         compile_all,
+        first=hide_secrets,
     )
 
 

@@ -211,6 +211,18 @@ def test_no_secret_is_printed_however_verbose_the_run(scenario: Scenario) -> Non
         assert not any(secret.encode() in text for secret in (DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY)), path
 
 
+def test_a_host_that_works_for_all_and_cannot_be_reached(scenario: Scenario) -> None:
+    before = serving(scenario.lab)
+    nowhere = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
+    scenario.inventory["all"].setdefault("hosts", {})["builder"] = nowhere
+    scenario.variables["tyk_build_host"] = "builder"
+    run = scenario.play()
+    assert run.code not in (0, 4), run.output[-6000:]
+    assert "REFUSED in plan" in run.output and "builder, which works for all hosts, cannot be reached" in run.output, run.output[-6000:]
+    assert run.report["result"] == "refused" and "tyk_build_host" in run.report["message"]
+    assert serving(scenario.lab) == before
+
+
 def test_a_host_that_cannot_be_reached(scenario: Scenario) -> None:
     before = serving(scenario.lab)
     scenario.gateways["gw2"].update(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=9)

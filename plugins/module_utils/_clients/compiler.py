@@ -297,7 +297,8 @@ class Compiler:
         if image is None:
             return
         env = build_environment(build, prepared, image, self.options.env)
-        inputs = (digest_of(prepared.files), image.id, build.arguments, env)
+        # One image can be the compiler of two versions: each result has a place of its own.
+        inputs = (digest_of(prepared.files), image.id, [*build.arguments, build.version, build.file], env)
         key = build_key(*inputs)
         work = _Work(engine, build, prepared, image, key, env)
         if not build.strip:
@@ -444,9 +445,8 @@ class Compiler:
         volume = _volume(image)
         modules = (engine.volume_labels(volume) or {}).get(LABEL_MODULES)
         if modules is None:
-            probe = engine.create(
-                {"Image": image.id, "Labels": {LABEL_COMPILE: "probe"}}, f"{volume}-probe-{os.getpid()}"
-            )
+            labels = {LABEL_COMPILE: "probe", LABEL_UNTIL: str(int(time.time() + SPARE))}
+            probe = engine.create({"Image": image.id, "Labels": labels}, f"{volume}-probe-{os.getpid()}")
             try:
                 inside = engine.stat(probe, posixpath.join(modules_folder, "cache"))
                 modules = IN_VOLUME if inside is None else IN_IMAGE

@@ -512,7 +512,8 @@ def _compilers(state: State, fleet: Fleet) -> Tuple[Dict[str, CompilerState], Li
                     "compiler-unusable",
                     str(version),
                     f"The plugin compiler of {version} builds against whatever the default branch was on its day.",
-                    f"Go by way of a patch release whose compiler can be used, or leave {version} out of this upgrade.",
+                    f"Give the builds as artifacts, for every version that runs and for the target; where gateways run {version}, "
+                    "the file of the bundle in use is one.",
                     contract.source,
                 )
             )

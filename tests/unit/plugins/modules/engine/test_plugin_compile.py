@@ -633,3 +633,22 @@ def test_a_failure_says_the_same_however_it_is_watched(played: Any, source: Path
         said.append(re.search(r"Compiling HeaderPlugin for 5.3.0 .*? failed with exit code 1", text))
     assert all(said)
     assert at(lines, "HeaderPlugin for 5.3.0 (linux/amd64): ./main.go:3: undefined: Header")
+
+
+def test_secrets_stay_hidden_when_it_fails_at_once(run_module: Any, source: Path, image: str, tmp_path: Path) -> None:
+    given = arguments(source, image, tmp_path, goproxy=PROXY, env={"GITHUB_TOKEN": "hidden-token", "GO_TIDY": "1"})
+    result = run_module("plugin_compile", **given, docker_host=f"unix://{tmp_path}/nothing.sock")
+    assert result["failed"] and result["invocation"]["module_args"]["env"]["GO_TIDY"] == "1"
+    assert "hidden-word" not in json.dumps(result) and "hidden-token" not in json.dumps(result)
+
+
+def test_one_image_for_two_versions_gives_each_a_result(
+    run_module: Any, source: Path, image: str, tmp_path: Path
+) -> None:
+    given = arguments(source, image, tmp_path)
+    (one,) = given["builds"]
+    other = {**one, "version": "5.3.1", "file": "HeaderPlugin_v5.3.1_linux_amd64.so"}
+    result = run_module("plugin_compile", **{**given, "builds": [one, other]})
+    assert not result.get("failed"), result
+    assert [Path(build["path"]).name for build in result["builds"]] == [one["file"], other["file"]]
+    assert all(Path(build["path"]).is_file() for build in result["builds"])
