@@ -262,7 +262,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
 
-
 #: Environment variables whose values are secrets, by their names.
 SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY$|AUTH$", re.IGNORECASE)
 
