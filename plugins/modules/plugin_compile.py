@@ -136,12 +136,14 @@ options:
     type: str
   progress:
     description:
-      - For this collection's own action plugin, which sets it; a file on the host that runs the module. What the compilers
-        print is written to it while they print it, with secrets masked.
+      - Internal; for this collection's own action plugin, which sets it. A file on the host that runs the module, to which
+        what the compilers print is written while they print it, with secrets masked; 1 MiB at most.
     type: path
 notes:
   - With C(-v), what the compilers print is shown while they print it, except in check mode, where the task has
-    C(no_log), and where it is asynchronous already.
+    C(no_log), and where it is asynchronous already. The module then runs as an asynchronous job that an action plugin of
+    the same name looks at, once a second at most. If the task is stopped by its C(timeout), the compilers are stopped as
+    well; if the controller or the way to it is gone, they go on, and the next run takes what they have built.
 seealso:
   - module: tyk.upgrade.plugin_build_info
   - module: tyk.upgrade.plugin_verify
@@ -307,7 +309,8 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
         return str(remove_values(line, module.no_log_values))
 
     compiler = Compiler(lambda: Engine(params["docker_host"], params["engine_timeout"]), options, module.check_mode, mask)
-    results = compiler.all(builds, params["parallel"])
+    with compiler.progress.told():
+        results = compiler.all(builds, params["parallel"])
     findings = list(dict.fromkeys(finding for result in results for finding in result.findings))
     findings += [*shared_paths(results), *compiler.room.findings, *compiler.room.at_once(min(params["parallel"], len(builds)))]
     built = any(not one.cached and not has_errors(one.findings) for one in results)

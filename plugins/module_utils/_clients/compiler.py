@@ -58,6 +58,7 @@ LABEL_UNTIL = "tyk.upgrade.compile.until"  # seconds since 1970 from when nobody
 LABEL_MODULES = "tyk.upgrade.modules"  # where the module cache of an image is, remembered at its build cache's volume
 IN_IMAGE, IN_VOLUME = "image", "volume"
 LINES_SHOWN = 30
+BETWEEN_LOOKS = 5.0  # seconds between two looks whether anybody waits for a build that is watched
 MODULES_SHOWN = 10
 OUTPUT_KEPT = 64 << 10  # characters of what the compiler printed
 META = "build.json"
@@ -365,6 +366,7 @@ class Compiler:
 
     def _run(self, work: _Work, result: Result) -> None:
         engine, build, image = work.engine, work.build, work.image
+        self._still_wanted(build)
         self._sweep(engine, work.key)
         folder = source_folder(image.config)
         with self.room.slot(), self._part(work.key) as part, self._container(work) as container:
@@ -374,9 +376,11 @@ class Compiler:
                     with engine.patience(self.options.timeout):
                         engine.put(container, "/", module_cache.archive(self.options.module_cache), build.subject)
                 engine.start(container, build.subject)
-                with self.progress.following(self.connect, container, build.subject):
-                    code = self._finished(engine, container)
-                result.output = engine.logs(container)[-OUTPUT_KEPT:]
+                with self.progress.following(self.connect, container, build.subject) as followed:
+                    code = self._finished(engine, container, build)
+                output = engine.logs(container)
+                followed.complete(output)
+                result.output = output[-OUTPUT_KEPT:]
                 self._judge(engine, build, container, code, result.output)
                 path = os.path.join(part, build.file)
                 sha256 = self._fetch(engine, build, container, folder, path)
@@ -458,14 +462,28 @@ class Compiler:
             binds.append(f"{volume.replace('gobuild', 'gomod')}:{modules_folder}")
         return binds
 
-    def _finished(self, engine: Engine, container: str) -> Optional[int]:
+    def _finished(self, engine: Engine, container: str, build: Build) -> Optional[int]:
         """The exit code, None for a container that is still running when the time is over."""
         deadline = time.monotonic() + self.options.timeout
+        longest = BETWEEN_LOOKS if self.progress.path else self.options.timeout
         while True:
-            code = engine.wait(container, max(1.0, deadline - time.monotonic()))
+            code = engine.wait(container, max(1.0, min(longest, deadline - time.monotonic())))
             if code is not None or time.monotonic() >= deadline:
                 return code
+            self._still_wanted(build)
             time.sleep(0.2)  # the connection was cut, but the engine lives
+
+    def _still_wanted(self, build: Build) -> None:
+        """Raise DomainError where whoever waited for the builds was interrupted."""
+        if self.progress.abandoned:
+            raise DomainError(
+                error(
+                    "plugin-compile-failed",
+                    build.subject,
+                    f"Compiling {build.subject} was given up, as nobody waits for it any more.",
+                    "Run it again.",
+                )
+            )
 
     def _judge(self, engine: Engine, build: Build, container: str, code: Optional[int], output: str) -> None:
         """Raise DomainError for a build that did not end well."""
