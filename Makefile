@@ -14,7 +14,7 @@ export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
 # From which version to which: 1, 2, 3 (the paths of the published procedure) or gap; 5.3.0 to 5.8.9 by default.
 export LAB_STORY := $(or $(STORY),$(LAB_STORY))
 
-.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts bench package molecule collections clean
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts watched bench package molecule collections clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ parity: collections ## Check mode predicts the run; the second run changes nothi
 
 hosts: collections ## Packages on real hosts and services of Compose: upgraded, killed at each step, refused for each bad input
 	@$(RUN) tests/lab/checks.py hosts
+
+watched: collections ## A compilation that is watched, when the way to it is cut or it is killed (minutes; not part of test)
+	@$(RUN) tests/lab/checks.py watched
 
 bench: collections ## Ratios and limits: bundles, plugins, services out (TYK_BINARY: a real gateway; wants a quiet machine; not part of test)
 	@$(RUN) tests/lab/checks.py bench

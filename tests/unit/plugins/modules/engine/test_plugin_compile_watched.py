@@ -303,6 +303,7 @@ def test_tasks_that_are_left_alone(play: Any, local: Target, task: Dict[str, Any
     assert local.left() == []
 
 
+@pytest.mark.skipif(not os.environ.get("WATCHED"), reason="waits for minutes; make watched runs it")
 def test_a_job_that_is_killed_ends_the_task(play: Any, local: Target, source: Path) -> None:
     (source / "main.go").write_text(GOOD + "// PATIENT HANG\n")
     run = play(local, "-v")
@@ -315,6 +316,7 @@ def test_a_job_that_is_killed_ends_the_task(play: Any, local: Target, source: Pa
     assert [path for path in local.left(0) if "tyk-upgrade-compile" in str(path)] == [] == list(local.jobs.iterdir())
 
 
+@pytest.mark.skipif(not os.environ.get("WATCHED"), reason="waits for minutes; make watched runs it")
 def test_the_way_to_the_host_may_be_cut_for_a_while(play: Any, sshd: Target) -> None:
     cut = Path(sshd.variables["cut"])
     run = play(sshd, "-v", more={"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"})
@@ -328,6 +330,7 @@ def test_the_way_to_the_host_may_be_cut_for_a_while(play: Any, sshd: Target) -> 
     assert sshd.left() == []
 
 
+@pytest.mark.skipif(not os.environ.get("WATCHED"), reason="waits for minutes; make watched runs it")
 def test_a_time_limit_of_the_task_leaves_nothing(play: Any, local: Target, source: Path, bench: Any) -> None:
     (source / "main.go").write_text(GOOD + "// PATIENT HANG\n")
     run = play(local, "-v", task={"timeout": 8}).ended()
@@ -336,11 +339,14 @@ def test_a_time_limit_of_the_task_leaves_nothing(play: Any, local: Target, sourc
     assert leftovers(bench) == []
 
 
+@pytest.mark.skipif(not os.environ.get("WATCHED"), reason="waits for minutes; make watched runs it")
 def test_an_interrupted_run_leaves_nothing(play: Any, local: Target, source: Path, bench: Any) -> None:
     (source / "main.go").write_text(GOOD + "// PATIENT HANG\n")
     run = play(local, "-v", timeout=20)
     run.until("the last")
     os.kill(run.process.pid, signal.SIGINT)
     run.ended()
-    assert local.left(180) == [], "the module clears up when nobody has looked for a while"
+    # The folder of Ansible's own modules that looked at the job is Ansible's.
+    left = [path for path in local.left(180) if "tyk-upgrade-compile" in str(path)]
+    assert left == [], "the module clears up when nobody has looked for a while"
     assert leftovers(bench) == []
