@@ -21,8 +21,8 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as OrdinaryModule
 from ansible.utils.display import Display
 
-#: Seconds between two looks: the shortest pause, and the longest while nothing is printed.
-PAUSE, LONGEST_PAUSE = 1.0, 3.0
+#: Seconds between two looks, the longest while nothing is printed, and when all has been said.
+PAUSE, LONGEST_PAUSE, LAST_PAUSE = 1.0, 3.0, 0.2
 #: Seconds without an answer after which contact is lost. The module waits longer than that before it clears up itself.
 PATIENCE = 60.0
 #: Seconds that a job without a process may go without a result: its wrapper writes that when the process has ended.
@@ -51,10 +51,13 @@ display = Display()
 
 
 class Look(NamedTuple):
-    """What one look at the folder of a job gave. alive: None as long as the module has not said which process it is."""
+    """What one look at the folder of a job gave. alive: None as long as the module has not said which process it is.
+    answered: whether the module was told that its end was read, for which it waits.
+    """
 
     lines: List[Dict[str, Any]]
     alive: Optional[bool]
+    answered: bool
 
 
 class _OutOfContact(Exception):
@@ -79,7 +82,7 @@ class ActionModule(OrdinaryModule):
         return result
 
     def _watchable(self) -> bool:
-        """Whether somebody wants to see it, and the connection is one to a host with a POSIX shell."""
+        """Whether somebody wants to see it, and the connection is one that can run jobs on a host with a POSIX shell."""
         connection, task = self._connection, self._task
         return bool(
             display.verbosity > 0
@@ -88,6 +91,8 @@ class ActionModule(OrdinaryModule):
             and not connection.always_pipeline_modules
             and not getattr(connection, "_remote_is_local", False)
             and not getattr(connection._shell, "_IS_WINDOWS", False)
+            # A job is a file, which one ordinary user cannot always hand to another one.
+            and (self._get_remote_user() in self._get_admin_users() or not self._is_become_unprivileged())
         )
 
     def _folder(self) -> str:
@@ -141,11 +146,11 @@ class ActionModule(OrdinaryModule):
                 contact = time.monotonic()
                 if look is None:
                     return self._without_result(f"{folder} was removed from under it")
-                pause = PAUSE if look.lines or self._ended else min(pause * 1.3, LONGEST_PAUSE)
+                pause = LAST_PAUSE if self._ended else PAUSE if look.lines else min(pause * 1.3, LONGEST_PAUSE)
                 self._show(look.lines)
                 if look.alive:
                     living = time.monotonic()
-                    if not self._ended:
+                    if not look.answered:
                         continue
                 answer = self._status(folder, job, task_vars)
             except (AnsibleConnectionFailure, _OutOfContact) as problem:
@@ -160,9 +165,12 @@ class ActionModule(OrdinaryModule):
     def _status(self, folder: str, job: str, task_vars: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
         """The result, or None as long as there is none."""
         arguments = {"jid": job, "mode": "status", "_async_dir": folder}
-        answer = dict(
-            self._execute_module(module_name="ansible.legacy.async_status", module_args=arguments, task_vars=task_vars)
-        )
+        try:
+            answer = dict(
+                self._execute_module(module_name="ansible.legacy.async_status", module_args=arguments, task_vars=task_vars)
+            )
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
         if not answer.get("_ansible_parsed"):
             raise _OutOfContact(str(answer.get("module_stderr") or answer.get("msg") or "no reason given"))
         if not answer.get("finished"):
@@ -206,10 +214,11 @@ class ActionModule(OrdinaryModule):
 
     def _look(self, folder: str) -> Optional[Look]:
         """What is new, None for a folder that is gone. Raises _OutOfContact for no answer, or one that is none."""
-        alive = f"kill -0 {self._process} 2>/dev/null && echo alive" if self._process else ":"
+        process = f"kill -0 {self._process} 2>/dev/null && echo alive" if self._process else ":"
+        answered = self._ended
         done = self._low_level_execute_command(
-            f"cd {shlex.quote(folder)} 2>/dev/null || exit {GONE}; touch watched; echo {BEGIN}; "
-            f"tail -n +{self._taken + 1} progress 2>/dev/null; echo; echo {END}; {alive}; true"
+            f"cd {shlex.quote(folder)} 2>/dev/null || exit {GONE}; touch watched{' read' if answered else ''}; echo {BEGIN}; "
+            f"tail -n +{self._taken + 1} progress 2>/dev/null; echo; echo {END}; {process}; true"
         )
         if done.get("rc") == GONE:
             return None
@@ -222,7 +231,8 @@ class ActionModule(OrdinaryModule):
         for line in lines:
             self._process = int(line.get("pid") or self._process)
             self._ended = self._ended or bool(line.get("end"))
-        return Look(lines, "alive" in text[text.index(END) :] if known else (True if self._process else None))
+        alive = "alive" in text[text.index(END) :] if known else (True if self._process else None)
+        return Look(lines, alive, answered)
 
     def _show(self, lines: List[Dict[str, Any]]) -> None:
         for line in lines:

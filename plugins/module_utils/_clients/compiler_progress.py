@@ -4,7 +4,8 @@
 """What compilers print, written to a file while they print it. Whoever waits for them reads it there.
 
 The file holds an object of JSON a line, in ASCII: the process that writes it, then lines of a build, then the end. Beside it
-is a file that the reader touches whenever it looks, so that a reader who is gone is not waited for.
+is a file that the reader touches whenever it looks, so that a reader who is gone is not waited for, and one that it makes
+when it has read the end.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ LONGEST = 2000
 HELD = 64 << 10
 #: Seconds for the last lines to arrive once a compiler has ended.
 LAST = 5.0
-#: Seconds without a look after which a reader may be gone, and after which it is.
-DOUBT, LEASE = 15.0, 90.0
-WATCHED = "watched"
+#: Seconds without a look after which a reader is gone.
+LEASE = 90.0
+WATCHED, READ = "watched", "read"
 #: Of asynchronous jobs, whose files the reader has Ansible put into the same folder.
 JOB = re.compile(r"j\d+\.\d+(\.tmp)?")
 
@@ -109,15 +110,12 @@ class Progress:
         if not self._watched:
             return
         with contextlib.suppress(OSError):
-            while True:
-                silent = time.time() - os.stat(self._watch).st_mtime
-                if silent < DOUBT:
+            while time.time() - os.stat(self._watch).st_mtime < LEASE:
+                if os.path.exists(os.path.join(self._folder, READ)):
                     return
-                if silent > LEASE:
-                    break
-                time.sleep(1)
+                time.sleep(0.1)
             for name in os.listdir(self._folder):
-                if name in (WATCHED, os.path.basename(self.path)) or JOB.fullmatch(name):
+                if name in (WATCHED, READ, os.path.basename(self.path)) or JOB.fullmatch(name):
                     os.unlink(os.path.join(self._folder, name))
             os.rmdir(self._folder)
 

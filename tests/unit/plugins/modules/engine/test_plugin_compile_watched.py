@@ -340,6 +340,22 @@ def test_a_time_limit_of_the_task_leaves_nothing(play: Any, local: Target, sourc
 
 
 @pytest.mark.skipif(not os.environ.get("WATCHED"), reason="waits for minutes; make watched runs it")
+def test_when_the_way_stays_cut_the_compilation_goes_on(play: Any, sshd: Target, tmp_path: Path, bench: Any) -> None:
+    cut = Path(sshd.variables["cut"])
+    run = play(sshd, "-v", more={"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"})
+    run.until("the first")
+    cut.touch()
+    run.ended()
+    said = " ".join(run.text.split())
+    assert "unreachable=1" in said and "Contact with builder was lost" in said and "the compilation goes on" in said
+    assert "Traceback" not in said
+    assert sshd.left(180) == [], "the module clears up when nobody has looked for a while"
+    assert leftovers(bench) == [] and list((tmp_path / "out").glob("*/*.so"))
+    cut.unlink()
+    assert play(sshd, "-v").ended().result["builds"][0]["cached"] is True
+
+
+@pytest.mark.skipif(not os.environ.get("WATCHED"), reason="waits for minutes; make watched runs it")
 def test_an_interrupted_run_leaves_nothing(play: Any, local: Target, source: Path, bench: Any) -> None:
     (source / "main.go").write_text(GOOD + "// PATIENT HANG\n")
     run = play(local, "-v", timeout=20)
