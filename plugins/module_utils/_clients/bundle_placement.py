@@ -21,7 +21,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import Files
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import Files, HostFiles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import (
     MANIFEST_FILE,
     PROVENANCE_FILE,
@@ -147,7 +147,7 @@ def copy_from_gateway(files: Files, folder: str, target: str) -> None:
     except (ValueError, KeyError, TypeError):
         return
     about = files.read(posixpath.join(folder, PROVENANCE_FILE))
-    if about is not None and about == _content(os.path.join(target, PROVENANCE_FILE)):
+    if about is not None and about == HostFiles().read(os.path.join(target, PROVENANCE_FILE)):
         return
     parent = os.path.dirname(target)
     os.makedirs(parent, mode=0o755, exist_ok=True)
@@ -212,14 +212,6 @@ def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.mode = kind, mode
     return member
-
-
-def _content(path: str) -> Optional[bytes]:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError:
-        return None
 
 
 def _make(folder: str) -> None:

@@ -394,8 +394,8 @@ class Replacement:
             str(self.engine.info().get("Name") or ""),
         )
         contents = [_content(file, self.name) for file in self.settings.files]
-        # What lies in a mount, the old container would see, too.
-        outside = [one for one in contents if _mounted(container, one[0])]
+        inside = [one for one in contents if not _mounted(container, one[0])]
+        outside = [one for one in contents if _mounted(container, one[0])]  # the old container would see these, too
         for file in self.settings.return_files:
             _content(file, self.name)
         self._back_up(container, current)
@@ -405,9 +405,8 @@ class Replacement:
             new_id = self.engine.create(config.body, temporary)
             for network, endpoint in config.networks:
                 self.engine.connect(new_id, network, endpoint)
-            for content in contents:
-                if content not in outside:
-                    self._put(new_id, *content)
+            for content in inside:
+                self._put(new_id, *content)
             self.engine.stop(current.id, self.settings.stop_timeout, self.name)
             self.engine.set_restart_policy(current.id, policy_dict("no"), self.name)
             for content in outside:

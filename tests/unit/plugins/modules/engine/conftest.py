@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -138,18 +139,28 @@ class Bench:
             self.api.remove_image(image, force=True)
 
 
-@pytest.fixture(scope="session")
-def standin_binary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def built(tmp_path_factory: pytest.TempPathFactory, name: str) -> bytes:
+    """A program of this folder, which needs nothing of the image that it is put into."""
     go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     if go is None:
         pytest.skip("no Go toolchain to build the program in the test images")
-    target = tmp_path_factory.mktemp("standin") / "standin"
+    target = tmp_path_factory.mktemp(name) / name
     subprocess.run(
-        [go, "build", "-ldflags=-s -w", "-o", str(target), str(HERE / "standin.go")],
+        [go, "build", "-ldflags=-s -w", "-o", str(target), str(HERE / f"{name}.go")],
         check=True,
-        env={**__import__("os").environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOTOOLCHAIN": "local"},
+        env={**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOTOOLCHAIN": "local"},
     )
     return target.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def standin_binary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return built(tmp_path_factory, "standin")
+
+
+@pytest.fixture(scope="session")
+def compiler_binary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return built(tmp_path_factory, "compiler")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -20,11 +19,10 @@ import tarfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 
-import ansible_collections
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import build_room
 
 pytestmark = pytest.mark.engine
@@ -33,20 +31,6 @@ HERE = Path(__file__).parent
 GOOD = "package main\n\nfunc AddHeader() {}\n"
 GO_MOD = "module header-plugin\n\ngo 1.19\n"
 TYK_GO_MOD = "module github.com/TykTechnologies/tyk\n\nrequire github.com/sirupsen/logrus v1.9.0\n"
-
-
-@pytest.fixture(scope="session")
-def compiler_binary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
-        pytest.skip("no Go toolchain to build the program in the test images")
-    target = tmp_path_factory.mktemp("compiler") / "compiler"
-    subprocess.run(
-        [go, "build", "-ldflags=-s -w", "-o", str(target), str(HERE / "compiler.go")],
-        check=True,
-        env={**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOTOOLCHAIN": "local"},
-    )
-    return target.read_bytes()
 
 
 def made(session_bench: Any, tag: str, files: Dict[str, bytes]) -> str:
@@ -536,103 +520,7 @@ def test_containers_of_killed_runs_go_when_their_time_is_over(compile_it: Any, b
     assert [name.rpartition("-")[2] for name in leftovers(bench)] == ["young"]
 
 
-PLAYBOOK = """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - name: Compile
-      run_once: true
-      delegate_to: builder
-      block:
-        - tyk.upgrade.plugin_compile: "{{ arguments }}"
-          no_log: "{{ quiet }}"
-          register: compiled
-    - copy: {content: "{{ compiled | to_json }}", dest: "{{ result }}"}
-      delegate_to: builder
-"""
-
-
-@pytest.fixture
-def played(tmp_path: Path, source: Path, image: str) -> Any:
-    """Plays the module and gives its result, and all that was displayed with the seconds at which it was."""
-
-    def play(*options: str, quiet: bool = False, **more: Any) -> Tuple[Dict[str, Any], List[Tuple[float, str]]]:
-        variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "arguments": arguments(source, image, tmp_path, **more),
-            "quiet": quiet,
-            "result": str(tmp_path / "result.json"),
-        }
-        (tmp_path / "variables.json").write_text(json.dumps(variables))
-        (tmp_path / "play.yml").write_text(PLAYBOOK)
-        collections = Path(next(iter(ansible_collections.__path__))).parent
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "one,two,builder", "-e", f"@{tmp_path}/variables.json"]
-        process = subprocess.Popen(
-            [*command, str(tmp_path / "play.yml"), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(collections),
-                "ANSIBLE_ASYNC_DIR": str(tmp_path / "jobs"),
-                "ANSIBLE_FORCE_COLOR": "0",
-                "ANSIBLE_NOCOLOR": "1",
-                "PYTHONUNBUFFERED": "1",
-                "TMPDIR": str(tmp_path / "tmp"),
-            },
-        )
-        assert process.stdout is not None
-        lines = [(time.monotonic(), line.rstrip()) for line in process.stdout]
-        process.wait()
-        found = tmp_path / "result.json"
-        return (json.loads(found.read_text()) if found.exists() else {}), lines
-
-    (tmp_path / "tmp").mkdir()
-    return play
-
-
-def at(lines: List[Tuple[float, str]], words: str) -> List[float]:
-    return [when for when, line in lines if words in line]
-
-
 PROXY = "http://user:hidden-word@127.0.0.1:1"
-
-
-def test_what_compilers_print_is_shown_while_they_print_it(played: Any, source: Path, tmp_path: Path) -> None:
-    (source / "main.go").write_text(GOOD + "// PATIENT\n")
-    result, lines = played("-v", goproxy=PROXY)
-    assert result["changed"] and result["builds"][0]["plugin_path"], lines
-    subject = "HeaderPlugin for 5.3.0 (linux/amd64): "
-    (first,), (last,) = at(lines, f"{subject}?[31mthe first"), at(lines, f"{subject}the last")
-    assert last - first > 3, "the first line came while the compiler was busy"
-    assert at(lines, f"{subject}GOPROXY=http") and not at(lines, "hidden-word")
-    assert not {"ansible_job_id", "results_file", "finished"} & set(result)
-    assert list((tmp_path / "tmp").iterdir()) == [] and not (tmp_path / "jobs").exists(), "nothing is left"
-    again, lines = played("-v", goproxy=PROXY)
-    assert again["changed"] is False and not at(lines, subject)
-
-
-@pytest.mark.parametrize("options, quiet", [((), False), (("-v",), True), (("-v", "--check"), False)])
-def test_nothing_is_shown_to_whom_did_not_ask(played: Any, options: Tuple[str, ...], quiet: bool) -> None:
-    _result, lines = played(*options, quiet=quiet)
-    assert not at(lines, "HeaderPlugin for 5.3.0 (linux/amd64): ")
-    assert at(lines, "failed=0"), lines
-
-
-def test_a_failure_says_the_same_however_it_is_watched(played: Any, source: Path) -> None:
-    (source / "main.go").write_text("package main\n// SAY: ./main.go:3: undefined: Header\n")
-    said = []
-    for options in ((), ("-v",)):
-        _result, lines = played(*options)
-        text = "\n".join(line for _when, line in lines)
-        assert "failed=1" in text
-        said.append(re.search(r"Compiling HeaderPlugin for 5.3.0 .*? failed with exit code 1", text))
-    assert all(said)
-    assert at(lines, "HeaderPlugin for 5.3.0 (linux/amd64): ./main.go:3: undefined: Header")
 
 
 def test_secrets_stay_hidden_when_it_fails_at_once(run_module: Any, source: Path, image: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -28,7 +29,7 @@ import ansible_collections
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.engine.test_plugin_compile import (
     GO_MOD,
     GOOD,
-    HERE,
+    PROXY,
     arguments,
     leftovers,
     made,
@@ -37,7 +38,6 @@ from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.engine.test_plug
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 SUBJECT = "HeaderPlugin for 5.3.0 (linux/amd64): "
-PROXY = "http://user:hidden-word@127.0.0.1:1"
 PLAYBOOK = """
 - hosts: all
   gather_facts: false
@@ -58,17 +58,8 @@ KEPT = """
 
 
 @pytest.fixture(scope="module")
-def image(session_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
-        pytest.skip("no Go toolchain to build the program in the test images")
-    target = tmp_path_factory.mktemp("compiler") / "compiler"
-    subprocess.run(
-        [go, "build", "-ldflags=-s -w", "-o", str(target), str(HERE / "compiler.go")],
-        check=True,
-        env={**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOTOOLCHAIN": "local"},
-    )
-    return made(session_bench, "watched", {"build.sh": target.read_bytes()})
+def image(session_bench: Any, compiler_binary: bytes) -> str:
+    return made(session_bench, "watched", {"build.sh": compiler_binary})
 
 
 class Play:
@@ -282,6 +273,32 @@ def test_every_line_is_shown_once_while_the_compiler_runs(
     assert last - first > 3, "the first line came while the compiler was busy"
     assert run.text.count("the last") == 1, "and is not printed again afterwards"
     assert target.left() == []
+
+
+def test_what_was_built_before_is_not_shown_again(play: Any, local: Target) -> None:
+    run = play(local, "-v", goproxy=PROXY).ended()
+    assert run.result["changed"] and run.result["builds"][0]["plugin_path"], run.text
+    assert run.at(f"{SUBJECT}GOPROXY=http") and not run.at("hidden-word")
+    assert not {"ansible_job_id", "results_file", "finished"} & set(run.result)
+    assert local.left() == [], "nothing is left"
+    again = play(local, "-v", goproxy=PROXY).ended()
+    assert again.result["changed"] is False and not again.at(SUBJECT)
+
+
+@pytest.mark.parametrize("options, quiet", [((), False), (("-v",), True), (("-v", "--check"), False)])
+def test_nothing_is_shown_to_whom_did_not_ask(play: Any, local: Target, options: Tuple[str, ...], quiet: bool) -> None:
+    run = play(local, *options, task={"no_log": quiet}).ended()
+    assert not run.at(SUBJECT)
+    assert run.at("failed=0"), run.text
+
+
+def test_a_failure_says_the_same_however_it_is_watched(play: Any, local: Target, source: Path) -> None:
+    (source / "main.go").write_text("package main\n// SAY: ./main.go:3: undefined: Header\n")
+    for options in ((), ("-v",)):
+        run = play(local, *options).ended()
+        assert "failed=1" in run.text
+        assert re.search(r"Compiling HeaderPlugin for 5.3.0 .*? failed with exit code 1", run.text)
+    assert run.at(f"{SUBJECT}./main.go:3: undefined: Header")
 
 
 def test_the_result_is_that_of_the_module(play: Any, local: Target, tmp_path: Path) -> None:
