@@ -134,6 +134,14 @@ sources:
     module:
       description: Its module path, empty if it has no C(go.mod).
       type: str
+    literals:
+      description:
+        - String literals in which the name of the module stands behind a quote, as C(file.go:line) and the literal. Plugin
+          compilers since 5.2.4 would rewrite them when they are given a build id; M(tyk.upgrade.plugin_compile) avoids it.
+        - Long ones are shortened. There are 20 at most; a last entry then says how many more there are.
+      type: list
+      elements: str
+      sample: ["main.go:12: \"header-plugin-id\""]
     go_files:
       description: Number of Go files of its package main.
       type: int
@@ -223,6 +231,7 @@ def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, An
                 "path": one["path"],
                 "digest": source.digest,
                 "module": source.module,
+                "literals": source.literals,
                 "go_files": source.go_files,
             }
         )

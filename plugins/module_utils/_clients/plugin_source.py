@@ -18,7 +18,11 @@ from typing import Dict, List, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import Prepared, prepare
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import (
+    Prepared,
+    literals_at_risk,
+    prepare,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class PluginSource:
     def module(self) -> str:
         """The module path in go.mod, empty where there is none."""
         return GoMod(dict(self.files).get("go.mod", b"").decode("utf-8", "replace")).module
+
+    @property
+    def literals(self) -> List[str]:
+        """String literals that compilers which rename the module would change, as `file.go:line: literal`."""
+        return literals_at_risk(dict(self.files))
 
     @property
     def go_files(self) -> int:

@@ -1,21 +1,24 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The head of a Go source file: build constraints, package and imports, read by Go's own grammar.
+"""A Go source file, read by Go's own grammar: its head (build constraints, package, imports) and its string literals.
 
-Imports stand before every other declaration, so nothing behind them is looked at: a string literal that resembles an
-import can never be taken for one. Grammar: https://go.dev/ref/spec#Source_file_organization.
+Imports stand before every other declaration, so nothing behind them is looked at for the head: a string literal that
+resembles an import can never be taken for one. Grammar: https://go.dev/ref/spec#Source_file_organization.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple
 
 _BLANK = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _NAME = re.compile(r"[^\W\d]\w*")
 _STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
+_TOKEN = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|'(?:[^'\\\n]|\\.)*'|(?P<literal>"(?:[^"\\\n]|\\.)*"|`[^`]*`)""", re.DOTALL
+)
 _CONSTRAINT = re.compile(r"^//(?:go:build|\s*\+build)\s", re.MULTILINE)
 
 
@@ -66,6 +69,25 @@ def rename_imports(text: str, old: str, new: str, keep: Iterable[str] = ()) -> s
         if within(one.path, old) and not any(within(one.path, other) for other in others):
             text = f'{text[: one.start]}"{new}{one.path[len(old) :]}"{text[one.end :]}'
     return text
+
+
+def rewritten_literals(text: str, module: str) -> Iterator[Tuple[int, str]]:
+    """Line and text of what a plugin compiler's renaming of the module would change in string literals.
+
+    That is sed's `s,"<module>,"<new>,g` over the whole file: the quote may be the literal's own or stand within it, as in
+    struct tags, and a dot of the module's name stands for any character. Imports, which it is meant for, are left out.
+    """
+    found = head(text)
+    imports = {one.start for one in found.imports} if found else set()
+    begins = re.compile('"' + re.escape(module).replace(r"\.", "."))
+    for token in _TOKEN.finditer(text):
+        literal = token.group("literal")
+        if literal is None or token.start() in imports:
+            continue
+        for match in begins.finditer(literal):
+            quoted = _STRING.match(literal, match.start())
+            place = token.start() + match.start()
+            yield text.count("\n", 0, place) + 1, quoted.group(0) if quoted else literal[match.start() :]
 
 
 def within(path: str, module: str) -> bool:

@@ -29,7 +29,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     warning,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod, Replace
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import head, rename_imports, within
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import (
+    head,
+    rename_imports,
+    rewritten_literals,
+    within,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import known, release
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases_data import REPLACES
 
@@ -37,6 +42,10 @@ TYK = "github.com/TykTechnologies/tyk"
 
 #: From this line in go.mod on, Go leaves out what only dependencies of dependencies require (module graph pruning).
 PRUNED_GRAPH = 17
+
+#: How many literals are named, and how much of each.
+LITERALS_SHOWN = 20
+LITERAL_LENGTH = 60
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BUILD_ID = re.compile(r"[A-Za-z0-9._+-]+")
@@ -78,6 +87,27 @@ def prepare(files: Mapping[str, bytes], plugin: str, version: str, build_id: str
         prepared = _renamed(files, go_mod, contract.built_path(plugin, build_id))
         prepared["go.mod"] = _edited(GoMod(_text(prepared["go.mod"])), files, contract, version).text.encode()
     return Prepared(tuple(sorted(prepared.items())), tuple(findings))
+
+
+def literals_at_risk(files: Mapping[str, bytes]) -> List[str]:
+    """What compilers that rename the module themselves would change beside imports, as `file.go:line: literal`.
+
+    Long ones are shortened; where there are more than LITERALS_SHOWN, a last entry says how many.
+    """
+    module = GoMod(_text(files.get("go.mod", b""))).module
+    found = [
+        f"{name}:{line}: {_shortened(literal)}"
+        for name in sorted(files)
+        if module and name.endswith(".go") and not name.startswith("vendor/")
+        for line, literal in rewritten_literals(_text(files[name]), module)
+    ]
+    more = len(found) - LITERALS_SHOWN
+    return found if more <= 0 else [*found[:LITERALS_SHOWN], f"{more} more"]
+
+
+def _shortened(literal: str) -> str:
+    line = literal.split("\n", 1)[0]
+    return literal if len(literal) <= LITERAL_LENGTH and line == literal else f"{line[:LITERAL_LENGTH]}…"
 
 
 # -- what cannot work --------------------------------------------------------------------------------------------------

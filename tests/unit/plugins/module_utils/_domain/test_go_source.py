@@ -1,13 +1,17 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The head of Go files, and renaming of imports by Go's own grammar."""
+"""The head of Go files, renaming of imports, and string literals, by Go's own grammar."""
 
 from __future__ import annotations
 
 import pytest
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import head, rename_imports
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import (
+    head,
+    rename_imports,
+    rewritten_literals,
+)
 
 AWKWARD = """// Copyright ) "foo/copyright"
 //go:build linux && !windows
@@ -99,3 +103,43 @@ def test_build_constraints(line: str) -> None:
     assert found is not None and found.constrained
     after = head(f"package main\n\n{line}\n")
     assert after is not None and not after.constrained
+
+
+LITERALS = r"""package main // "foo in a comment"
+
+import "foo/sub"
+import . `foo/raw`
+
+/* "foo in
+another */
+const (
+TABheader = "foo-header"
+TABquote  = '"' // foo
+TABescape = '\'' + "foo.escaped"
+TABother  = "a foo" + "fo" + `foo of no quote`
+TABinside = "say \"foo\" twice \"food\"" + ""
+TABtext   = `{
+  "foo": "bar",
+  "fooled`
+)
+
+type T struct {
+TABA string `json:"foo,omitempty"`
+}
+""".replace("TAB", "\t")
+
+
+def test_literals_that_a_compiler_would_change_with_the_module() -> None:
+    assert list(rewritten_literals(LITERALS, "foo")) == [
+        (9, '"foo-header"'),
+        (11, '"foo.escaped"'),
+        (13, '"foo\\" twice \\"food\\""'),
+        (13, '"food\\""'),
+        (15, '"foo"'),
+        (16, '"fooled`'),
+        (20, '"foo,omitempty"'),
+    ]
+    assert list(rewritten_literals(LITERALS, "foo.escaped")) == [(11, '"foo.escaped"')]
+    assert list(rewritten_literals(LITERALS, "foo.header")) == [(9, '"foo-header"')], "a dot is any character to sed"
+    assert list(rewritten_literals("no Go, but \"foo\"", "foo")) == [(1, '"foo"')]
+    assert list(rewritten_literals(LITERALS, "foo+header")) == []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers impo
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod, Replace
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions, release
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases_data import REPLACES
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import TYK, prepare, replaces
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import (
+    TYK,
+    literals_at_risk,
+    prepare,
+    replaces,
+)
 
 MAIN = 'package main\n\nimport (\n\t"foo/sub"\n\t"github.com/TykTechnologies/tyk/ctx"\n)\n\nvar name = "foo-header"\n'
 SUB = "package sub\n"
@@ -53,6 +59,30 @@ def test_the_module_is_called_as_the_compiler_would_call_it(version: str, path: 
     assert go_mod.module == path
     assert f'\t"{path}/sub"\n' in texts["main.go"]
     assert 'var name = "foo-header"' in texts["main.go"], "string literals are the plugin's own business"
+
+
+@pytest.mark.parametrize("version", [one for one in map(str, all_versions()) if compiler_contract(one).rewrites_literals])
+def test_no_literal_is_changed_by_a_compiler_that_renames_the_module(version: str) -> None:
+    files = source(
+        **{"main.go": MAIN + 'type T struct {\n\tA string `json:"foo"`\n}\n', "sub/sub.go": 'package sub\n\nvar a = "foo.b"\n'},
+    )
+    go_mod, texts = prepared(files, version)
+    for name, text in texts.items():
+        # What its build.sh does: s,"<old module>,"<module of the build id>,g
+        assert re.sub('"' + go_mod.module, '"tyk.internal/tyk_plugint1', text) == text, name
+    assert 'var name = "foo-header"' in texts["main.go"] and '`json:"foo"`' in texts["main.go"]
+    assert texts["sub/sub.go"] == files["sub/sub.go"].decode()
+
+
+def test_literals_at_risk_are_named_with_their_places() -> None:
+    vendored = {"vendor/foo/foo.go": 'package foo\n\nvar a = "foo"\n', "README.md": '"foo"'}
+    assert literals_at_risk(source(**vendored)) == ['main.go:8: "foo-header"']
+    assert literals_at_risk(source(None)) == []
+    assert literals_at_risk(source("go 1.15\n")) == []
+    many = "package main\n" + "".join(f'var a{one} = "foo{"-long" * 20}"\n' for one in range(25))
+    found = literals_at_risk(source(**{"a.go": many}))
+    assert len(found) == 21 and found[-1] == "6 more"
+    assert found[0] == 'a.go:2: "foo' + ("-long" * 12)[:56] + "…"
 
 
 @pytest.mark.parametrize("version", [str(version) for version in all_versions() if str(version) != "5.0.2"])
