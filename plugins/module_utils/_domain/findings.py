@@ -25,6 +25,10 @@ class Severity(str, Enum):
         return self.value
 
 
+#: What comes first where findings are listed.
+WEIGHT = {Severity.ERROR.value: 0, Severity.WARNING.value: 1, Severity.INFO.value: 2}
+
+
 #: Every code that exists, and what it means.
 CODES: Dict[str, str] = {
     # versions

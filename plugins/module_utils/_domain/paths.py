@@ -198,7 +198,7 @@ def decide(
     archs = tuple(sorted(set(goarchs))) or (goarch,)
     versions = tuple(dict.fromkeys((before, after)))
     row = published_path(before, after)
-    foreign = _foreign(before, after)
+    strangers = foreign(before, after)
     together = _together(before, after, goos, archs, phases)
     builds = tuple(
         plugin_build(version, edition, goos, arch, own_compiler=str(version) in own_compilers)
@@ -235,8 +235,8 @@ def decide(
         manifest_path=f"{STEM}.so",
         builds=builds,
         compiled=tuple(str(version) for version in compiled),
-        failures={str(version): _failures(version, kinds, foreign) for version in versions},
-        foreign=foreign,
+        failures={str(version): _failures(version, kinds, strangers) for version in versions},
+        foreign=strangers,
         linked=linked,
     )
 
@@ -247,7 +247,7 @@ def literal_possible(before: Union[str, Version], after: Union[str, Version]) ->
     Then gateways of the current version open the target's build. They must refuse it, and not end.
     """
     first, last = as_version(before), as_version(after)
-    return first != last and not _foreign(first, last)
+    return first != last and not foreign(first, last)
 
 
 def _kinds(hooks: Iterable[Union[str, Hook]]) -> Tuple[Tuple[str, ...], List[str]]:
@@ -260,14 +260,14 @@ def _kinds(hooks: Iterable[Union[str, Hook]]) -> Tuple[Tuple[str, ...], List[str
     return kinds, sorted({RESPONSE if kind == RESPONSE else REQUEST for kind in kinds})
 
 
-def _foreign(before: Version, after: Version) -> bool:
+def foreign(before: Version, after: Version) -> bool:
     """Whether builds for one version may end a gateway of the other. So taken where nothing is known."""
     return not (known(before) and known(after)) or go_group(before) != go_group(after)
 
 
-def _failures(version: Version, kinds: Iterable[str], foreign: bool) -> Tuple[Failure, ...]:
+def _failures(version: Version, kinds: Iterable[str], strangers: bool) -> Tuple[Failure, ...]:
     """What happens without the plugin: a panic is the plugin's own, and no upgrade brings it."""
-    never = {PANICS} if foreign else {PANICS, FOREIGN}
+    never = {PANICS} if strangers else {PANICS, FOREIGN}
     return tuple(row for row in failures(version, kinds) if row.situation not in never)
 
 
@@ -388,7 +388,7 @@ def _path_rules(row: PublishedPath, before: Version, after: Version) -> List[Rul
                 rule_for(after).source,
             )
         )
-    if known(before) and known(after) and _foreign(before, after):
+    if known(before) and known(after) and foreign(before, after):
         rules.append(
             Rule(
                 f"{before} and {after} are of different Go generations ({go_group(before)} and {go_group(after)}): "

@@ -18,6 +18,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.explanation im
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
+    Severity,
     error,
     has_errors,
     info,
@@ -39,6 +40,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles i
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
     CONFIRM,
+    ENDPOINT_PLUGIN,
     NOTHING,
     PLUGIN_WINDOW,
     REPLACE,
@@ -49,14 +51,22 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model imp
     ControlPlaneStep,
     GatewayStep,
     Plan,
+    Plugin,
     PumpStep,
     Wanted,
     canonical_json,
     natural,
     plan_sha256,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import ApiState, BundleState, State
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.traps import PluginFacts, traps
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import ApiState, BundleState, SourceState, State
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.traps import (
+    ANALYTICS,
+    ENDPOINT,
+    InUse,
+    OutsidePlugin,
+    PluginFacts,
+    traps,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.waves import batches, order, split
 
@@ -137,9 +147,7 @@ def after(state: State, plan: Plan) -> State:
     gateways = {step.host: step for step in plan.replaced_gateways}
     pumps = {step.host: step for step in plan.replaced_pumps}
     moves = {move.id: move for move in plan.apis}
-    apis = tuple(
-        replace(api, bundle=moves[api.id].to_bundle) if api.id in moves else api for api in state.apis
-    )
+    apis = tuple(replace(api, bundle=moves[api.id].to_bundle) if api.id in moves else api for api in state.apis)
     return replace(
         state,
         gateways=tuple(
@@ -215,13 +223,18 @@ def summary_lines(plan: Plan) -> List[str]:
         lines.extend(_pump_lines(plan))
         lines.extend(_gateway_lines(plan))
     lines.extend(
-        f"{finding.severity.value.capitalize()} [{finding.code}] {finding.subject}: {finding.sentence()}"
+        f"{finding.severity.value.capitalize()} [{finding.code}] {finding.subject}: {_said(finding)}"
         for finding in plan.findings
     )
     if has_errors(plan.findings):
         count = sum(finding.severity.value == "error" for finding in plan.findings)
         lines.append(f"Refused for {_number(count, 'reason')}; nothing was changed.")
     return lines
+
+
+def _said(finding: Finding) -> str:
+    """What needs nothing to be done is told without its remedy."""
+    return finding.message if finding.severity == Severity.INFO else finding.sentence()
 
 
 def _fleet(state: State, wanted: Wanted) -> Optional[Fleet]:
@@ -262,9 +275,15 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
         ),
         window_accepted=PLUGIN_WINDOW in wanted.accept,
     )
-    plugins = [PluginFacts(plugin.name, plugin.given_by) for plugin in wanted.plugins]
-    glibc = {gateway.host: gateway.glibc for gateway in state.gateways if gateway.package}
-    found = traps(decision, plugins=plugins, hooks=work.hooks, glibc=glibc)
+    found = traps(
+        decision,
+        plugins=[_facts(plugin, state) for plugin in wanted.plugins],
+        hooks=work.hooks,
+        in_use=[InUse(each.name, each.manifest or {}, tuple(each.file_names)) for each in work.in_use],
+        outside=_outside(state),
+        placed=ENDPOINT_PLUGIN in wanted.accept,
+        glibc={gateway.host: gateway.glibc for gateway in state.gateways if gateway.package},
+    )
     if decision.path == GAP:
         found.append(
             info(
@@ -276,6 +295,26 @@ def _decide(state: State, wanted: Wanted, fleet: Optional[Fleet], work: PluginWo
             )
         )
     return decision, found
+
+
+def _facts(plugin: Plugin, state: State) -> PluginFacts:
+    files = [one for one in state.artifacts if one.plugin == plugin.name]
+    source = next((one for one in state.sources if one.plugin == plugin.name), SourceState(plugin.name))
+    return PluginFacts(
+        plugin.name,
+        plugin.given_by,
+        module=source.module,
+        literals=source.literals,
+        compared=bool(files) and all(one.plugin_path for one in files),
+    )
+
+
+def _outside(state: State) -> List[OutsidePlugin]:
+    return [
+        OutsidePlugin(api.name or api.id, path, ANALYTICS if path == api.analytics_plugin else ENDPOINT)
+        for api in state.apis
+        for path in api.endpoint_plugins
+    ]
 
 
 def _control_plane(state: State, wanted: Wanted) -> ControlPlaneStep:

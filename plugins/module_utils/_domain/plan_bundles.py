@@ -9,15 +9,16 @@ The manifest of the bundle that an API names now is the template. All APIs that 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plugin_paths
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, Provenance
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures import UNLOADABLE, failures
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, has_errors, warning
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import literal_possible
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import foreign, literal_possible
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
     PLUGIN_WINDOW,
     ApiMove,
@@ -70,13 +71,14 @@ class Fleet:
 
 @dataclass
 class PluginWork:
-    """What the plan holds about plugins."""
+    """What the plan holds about plugins. in_use: the bundles with Go plugins that APIs name now."""
 
     builds: List[Build] = field(default_factory=list)
     bundles: List[Bundle] = field(default_factory=list)
     apis: List[ApiMove] = field(default_factory=list)
     hooks: List[Hook] = field(default_factory=list)
     window: List[str] = field(default_factory=list)
+    in_use: List[BundleState] = field(default_factory=list)
     findings: List[Finding] = field(default_factory=list)
 
 
@@ -134,6 +136,9 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
     if not has_errors(work.findings):
         work.findings.extend(_unused(wanted, used))
     _decide(in_use, state, wanted, fleet, work)
+    work.in_use = [used.state for used in in_use]
+    if not has_errors(work.findings):
+        work.findings.extend(_paths_taken(in_use, state, wanted, fleet, work))
     work.bundles.sort(key=lambda bundle: natural(bundle.name))
     work.builds.sort(key=lambda build: (build.bundle, build.plugin, Version.parse(build.version), build.goarch))
     work.apis.sort(key=lambda move: (natural(move.name), move.id))
@@ -252,8 +257,117 @@ def _handed_over(used: _InUse, state: State, wanted: Wanted, work: PluginWork) -
                 for path, file in found.items()
                 if file is None
             ]
+    if not wrong:
+        wrong = _one_for_strangers(bundle, bundle.manifest, fleet)
     work.findings.extend(wrong)
     return "" if wrong else bundle.name
+
+
+def _one_for_strangers(bundle: BundleState, manifest: Mapping[str, Any], fleet: Fleet) -> List[Finding]:
+    """Files that versions of different generations of Go both open."""
+    found = []
+    for goos, goarch in fleet.platforms:
+        opens = {version: _opened(manifest, bundle.file_names, version, goos, goarch) for version in fleet.versions}
+        for version in fleet.versions:
+            for file in sorted(opens[version] & opens[fleet.target]):
+                if version != fleet.target and foreign(version, fleet.target):
+                    found.append(
+                        _cutover(
+                            bundle.name,
+                            f"Of {bundle.name}, gateways {version} and {fleet.target} both open {file}, and no build loads "
+                            "in both: they are of different generations of Go.",
+                            "Publish a bundle with a build for each version, under another name, or give the plugins by "
+                            "source or artifacts: where one bundle cannot hold both, each gateway gets its own.",
+                        )
+                    )
+    return list(dict.fromkeys(found))
+
+
+def _opened(manifest: Mapping[str, Any], names: Sequence[str], version: Version, goos: str, goarch: str) -> Set[str]:
+    """The files of a bundle that a gateway opens."""
+    found = bundle_format.resolutions(manifest, names, [version], goos, goarch)[str(version)]
+    return {file for file in found.values() if file}
+
+
+def _paths_taken(
+    in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet, work: PluginWork
+) -> List[Finding]:
+    """Builds that no gateway of a version could load, since one that it has loaded, or loads too, took their plugin path.
+
+    The names that compilations give are new for certain, so this is about builds that were made elsewhere.
+    """
+    taken: Dict[Tuple[plugin_paths.Loadable, plugin_paths.Loadable], List[str]] = {}
+    stored = {bundle.name: bundle for bundle in state.bundles}
+    given = _Given.of(state, wanted)
+    for version in fleet.versions:
+        for goos, goarch in fleet.platforms:
+            loaded = [
+                one
+                for used in in_use
+                if version in fleet.observed
+                for one in _of_store(used.state, used.manifest, version, goos, goarch, {})
+            ]
+            coming = [
+                one
+                for bundle in work.bundles
+                if not bundle.keep and str(version) in bundle.versions
+                for one in (
+                    _of_store(stored[bundle.name], bundle.manifest, version, goos, goarch, bundle.links)
+                    if bundle.given
+                    else _at_hand(bundle, work.builds, given, version, goarch)
+                )
+            ]
+            for clash in plugin_paths.clashes(loaded, coming):
+                versions = taken.setdefault(clash, [])
+                versions += [] if str(version) in versions else [str(version)]
+    return [_path_taken(one, other, versions) for (one, other), versions in taken.items()]
+
+
+def _of_store(
+    bundle: BundleState,
+    manifest: Mapping[str, Any],
+    version: Version,
+    goos: str,
+    goarch: str,
+    links: Mapping[str, Mapping[str, str]],
+) -> List[plugin_paths.Loadable]:
+    paths = {str(one.get("name")): str(one.get("plugin_path") or "") for one in bundle.files}
+    return [
+        plugin_paths.Loadable(bundle.name, file, file, paths.get(file, ""), _link(links, file))
+        for file in sorted(_opened(manifest, bundle.file_names, version, goos, goarch))
+    ]
+
+
+def _at_hand(
+    bundle: Bundle, builds: Sequence[Build], given: _Given, version: Version, goarch: str
+) -> List[plugin_paths.Loadable]:
+    found = []
+    for build in builds:
+        if (build.bundle, build.version, build.goarch, build.image) == (bundle.name, str(version), goarch, ""):
+            artifact = given.find(build.plugin, version, goarch)
+            path = artifact.plugin_path if artifact is not None else ""
+            found.append(
+                plugin_paths.Loadable(bundle.name, build.file, build.source, path, _link(bundle.links, build.file))
+            )
+    return found
+
+
+def _link(links: Mapping[str, Mapping[str, str]], file: str) -> Tuple[str, str]:
+    link = links.get(file) or {}
+    return str(link.get("bundle") or ""), str(link.get("file") or "")
+
+
+def _path_taken(one: plugin_paths.Loadable, other: plugin_paths.Loadable, versions: Sequence[str]) -> Finding:
+    return error(
+        "plugin-path-shared",
+        one.plugin,
+        f"{one.plugin}, which becomes {one.file} of {one.bundle}, has the plugin path {one.plugin_path} of {other.file} of "
+        f"{other.bundle} and is another file; a gateway {' or '.join(versions)} that holds the one refuses the other as "
+        "already loaded.",
+        "Build it with a build id of its own (for compilers 5.1.0 to 5.2.3: with a module line of its own), or give the "
+        "very file that runs, which is linked.",
+        plugin_paths.SOURCE,
+    )
 
 
 def _not_given(subject: str, message: str) -> Finding:
@@ -597,7 +711,9 @@ def _unplaceable(bundle: str, state: State, fleet: Fleet) -> List[Finding]:
     findings = []
     accept = ""
     if all(literal_possible(version, fleet.target) for version in fleet.observed if version != fleet.target):
-        accept = f", or accept with tyk_accept: [{PLUGIN_WINDOW}] that each gateway is without them until it is upgraded"
+        accept = (
+            f", or accept with tyk_accept: [{PLUGIN_WINDOW}] that each gateway is without them until it is upgraded"
+        )
     if len(fleet.platforms) > 1:
         findings.append(
             _cutover(

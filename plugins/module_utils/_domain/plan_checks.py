@@ -10,6 +10,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import backup_readable, behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    WEIGHT,
     DomainError,
     Finding,
     error,
@@ -30,8 +31,6 @@ PACKAGES = ("package",)
 
 #: What is wrong with the wishes themselves comes first: other findings often only follow from it.
 _CAUSES = ("version-not-string", "version-unknown", "version-lower", "setting-invalid")
-
-_WEIGHT = {"error": 0, "warning": 1, "info": 2}
 
 
 def read_version(text: Optional[str]) -> Optional[Version]:
@@ -57,7 +56,6 @@ def check(state: State, wanted: Wanted) -> List[Finding]:
         *_replaceable(state, wanted, versions),
         *_control_plane(state, wanted),
         *_pumps(state, wanted),
-        *_endpoint_plugins(state, wanted, observed),
         *_oas_migration(state, wanted, observed),
         *_emergency_backup(wanted, observed),
         *_start_needs_control_plane(wanted, observed),
@@ -269,23 +267,6 @@ def _tag(pump: Pump) -> str:
     return repr(pump.tag) if pump.tag else "none"
 
 
-def _endpoint_plugins(state: State, wanted: Wanted, observed: Sequence[Version]) -> List[Finding]:
-    if all(version == wanted.version for version in observed):
-        return []
-    return [
-        error(
-            "endpoint-plugin",
-            api.name or api.id,
-            f"The API {api.name or api.id} loads Go plugins outside a bundle "
-            f"({', '.join(sorted(api.endpoint_plugins))}); builds for {wanted.version} would have to lie at these "
-            "paths on every gateway.",
-            "Move these plugins into a bundle; this release does not place such files.",
-        )
-        for api in sorted(state.apis, key=lambda api: (natural(api.name), api.id))
-        if api.endpoint_plugins
-    ]
-
-
 def _oas_migration(state: State, wanted: Wanted, observed: Sequence[Version]) -> List[Finding]:
     names = sorted((api.name or api.id for api in state.apis if api.kind == "oas"), key=natural)
     if not names or wanted.version < OAS_MIGRATION or all(version >= OAS_MIGRATION for version in observed):
@@ -373,13 +354,13 @@ def merge(given: Sequence[Finding], own: Sequence[Finding]) -> Tuple[Finding, ..
     heaviest: Dict[Tuple[str, str], int] = {}
     for finding in given:
         key = (finding.code, finding.subject)
-        heaviest[key] = min(_WEIGHT[finding.severity.value], heaviest.get(key, len(_WEIGHT)))
-    new = [each for each in own if _WEIGHT[each.severity.value] < heaviest.get((each.code, each.subject), len(_WEIGHT))]
+        heaviest[key] = min(WEIGHT[finding.severity.value], heaviest.get(key, len(WEIGHT)))
+    new = [each for each in own if WEIGHT[each.severity.value] < heaviest.get((each.code, each.subject), len(WEIGHT))]
     return tuple(
         sorted(
             dict.fromkeys([*given, *new]),
             key=lambda each: (
-                _WEIGHT[each.severity.value],
+                WEIGHT[each.severity.value],
                 each.code not in _CAUSES,
                 each.code,
                 natural(each.subject),

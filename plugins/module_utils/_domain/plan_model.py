@@ -22,8 +22,10 @@ NOTHING = "none"
 
 #: Gateways are without plugins from the switch until they are upgraded.
 PLUGIN_WINDOW = "plugin-window"
+#: Plugins that APIs load by their path lie on the gateways for both versions.
+ENDPOINT_PLUGIN = "endpoint-plugin"
 #: The findings that a user can agree to beforehand, by their code.
-ACCEPTABLE = (PLUGIN_WINDOW,)
+ACCEPTABLE = (PLUGIN_WINDOW, ENDPOINT_PLUGIN)
 
 _DIGITS = re.compile(r"([0-9]+)")
 

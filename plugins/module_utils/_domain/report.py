@@ -9,7 +9,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import journal
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import CODES
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import CODES, WEIGHT
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.journal import Line, RunView
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import natural
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.report_schema import NAME, SCHEMA
@@ -175,7 +175,7 @@ def _findings(view: RunView, plan: Mapping[str, Any]) -> List[Dict[str, str]]:
         finding = {key: str(given.get(key) or "") for key in keys}
         if finding["code"] in CODES:
             found.setdefault((finding["code"], finding["subject"], finding["message"]), finding)
-    return list(found.values())
+    return sorted(found.values(), key=lambda finding: WEIGHT.get(finding["severity"], len(WEIGHT)))
 
 
 def _is(value: object, kind: str) -> bool:

@@ -146,6 +146,7 @@ class ApiState:
     bundle_enabled: bool = True
     auth_plugin: bool = False
     endpoint_plugins: Tuple[str, ...] = ()
+    analytics_plugin: str = ""
     digest: str = ""
 
     @classmethod
@@ -162,6 +163,7 @@ class ApiState:
             bundle_enabled=_flag(data, "bundle_enabled", True),
             auth_plugin=_flag(data, "auth_plugin"),
             endpoint_plugins=tuple(_plugin_path(entry) for entry in data.get("endpoint_plugins") or []),
+            analytics_plugin=_text(data, "analytics_plugin"),
             digest=_text(data, "digest"),
         )
 
@@ -207,20 +209,31 @@ class BundleState:
 
 @dataclass(frozen=True)
 class SourceState:
-    """The source of one plugin. digest covers what the compiler reads; None when the folder could not be read."""
+    """The source of one plugin. digest covers what the compiler reads; None when the folder could not be read.
+
+    module: its module path. literals: string literals that begin with it, as `file.go:line: literal`.
+    """
 
     plugin: str
     digest: Optional[str] = None
     path: str = ""
+    module: str = ""
+    literals: Tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SourceState:
         """Read one entry of the state. Raises ValueError without a plugin's name."""
-        return cls(_name(data, "plugin", "plugin source"), _text(data, "digest") or None, _text(data, "path"))
+        return cls(
+            plugin=_name(data, "plugin", "plugin source"),
+            digest=_text(data, "digest") or None,
+            path=_text(data, "path"),
+            module=_text(data, "module"),
+            literals=tuple(str(literal) for literal in data.get("literals") or []),
+        )
 
     def to_dict(self) -> Dict[str, Any]:
         """The entry as from_dict reads it."""
-        return dict(vars(self))
+        return {**vars(self), "literals": list(self.literals)}
 
 
 @dataclass(frozen=True)

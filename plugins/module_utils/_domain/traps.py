@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_download
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, plugin_stem, resolutions
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
     UNIQUE_MODULE,
@@ -40,12 +39,16 @@ NEWER_GLIBC = {"5.3.0": "2.36"}
 
 @dataclass(frozen=True)
 class PluginFacts:
-    """A plugin of the user: how it is given, its module, and where a string literal begins with the module's name."""
+    """A plugin of the user: how it is given, its module, and where a string literal begins with the module's name.
+
+    compared: whether the plugin paths of its files are known, so that they need no guess.
+    """
 
     name: str
     given: str = SOURCE
     module: str = ""
     literals: Tuple[str, ...] = ()
+    compared: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,6 @@ class InUse:
     files: Tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Download:
-    """What a gateway has to download: bytes, and the megabits per second that were measured at a place."""
-
-    bundle: str
-    size: int
-    speed: float
-    place: str = "measured"
-
-
 def traps(
     decision: Decision,
     *,
@@ -83,12 +76,13 @@ def traps(
     hooks: Iterable[Hook] = (),
     in_use: Iterable[InUse] = (),
     outside: Iterable[OutsidePlugin] = (),
-    downloads: Iterable[Download] = (),
+    placed: bool = False,
     glibc: Optional[Mapping[str, str]] = None,
 ) -> List[Finding]:
     """Everything known to go wrong on this way.
 
-    hooks: those of the bundles in use, with their paths. in_use: these bundles themselves. glibc: the C library of each
+    hooks: those of the bundles in use, with their paths. in_use: these bundles themselves. placed: whether the
+    user says that builds of plugins that single endpoints name lie on the gateways already. glibc: the C library of each
     Linux host that runs a gateway from a package; "" where it is not known.
     """
     found = [
@@ -101,8 +95,7 @@ def traps(
         *_exact_first(decision),
         *_hooks(decision, hooks),
         *_from_backup(decision, in_use),
-        *_outside(decision, outside),
-        *_downloads(decision, downloads),
+        *_outside(decision, outside, placed),
     ]
     return list(dict.fromkeys(found))
 
@@ -195,7 +188,7 @@ def _build_ids(decision: Decision, plugins: Sequence[PluginFacts]) -> List[Findi
                 )
             )
         for plugin in plugins:
-            if plugin.given == ARTIFACTS:
+            if plugin.given == ARTIFACTS and not plugin.compared:
                 found.append(
                     warning(
                         "plugin-path-shared",
@@ -368,39 +361,44 @@ def _from_backup(decision: Decision, in_use: Iterable[InUse]) -> List[Finding]:
     if not decision.versions or not decision.foreign:
         return []
     current, target = decision.current, decision.target
-    when = "at every start" if behaves(target, "starts-from-backup") else "when its control plane cannot be reached"
-    found = []
-    for bundle in in_use:
-        opened = {
-            file
-            for goarch in decision.goarchs
-            for by_path in resolutions(bundle.manifest, bundle.files, [target], decision.goos, goarch).values()
-            for file in by_path.values()
-            if file
-        }
-        if opened and not any(f"{target}_" in file for file in opened):
-            found.append(
-                info(
-                    "backup-names-old-bundle",
-                    bundle.name,
-                    f"{target} serves what the emergency backup says {when}. As long as that names {bundle.name}, it "
-                    f"opens {', '.join(sorted(opened))} out of it, built for {current} by another generation of Go, and "
-                    "ends.",
-                    "Nothing needs to be done: every gateway reloads after the switch, which writes the backup anew. By "
-                    "hand, see to that before the first gateway is replaced.",
-                    "v5.8.0:rpc/rpc_client.go; seen on 5.8.9 with a backup of 5.3.0",
-                )
-            )
-    return found
+    harmful = sorted(bundle.name for bundle in in_use if _harms(decision, bundle))
+    if not harmful:
+        return []
+    when = "At every start" if behaves(target, "starts-from-backup") else "When its control plane cannot be reached"
+    named = harmful[0] if len(harmful) == 1 else f"{harmful[0]} and {len(harmful) - 1} more"
+    return [
+        info(
+            "backup-names-old-bundle",
+            target,
+            f"{when}, {target} serves what the emergency backup names; as long as that is {named}, it opens builds for "
+            f"{current}, of another generation of Go, and ends.",
+            "Nothing needs to be done: every gateway reloads after the switch, which writes the backup anew. By hand, see "
+            "to that before the first gateway is replaced.",
+            "v5.8.0:rpc/rpc_client.go; seen on 5.8.9 with a backup of 5.3.0",
+        )
+    ]
 
 
-def _outside(decision: Decision, outside: Iterable[OutsidePlugin]) -> List[Finding]:
+def _harms(decision: Decision, bundle: InUse) -> bool:
+    """Whether the target opens a file of this bundle, and none that is its own."""
+    target = decision.target
+    opened = {
+        file
+        for goarch in decision.goarchs
+        for by_path in resolutions(bundle.manifest, bundle.files, [target], decision.goos, goarch).values()
+        for file in by_path.values()
+        if file
+    }
+    return bool(opened) and not any(f"{target}_" in file for file in opened)
+
+
+def _outside(decision: Decision, outside: Iterable[OutsidePlugin], placed: bool) -> List[Finding]:
     if len(decision.versions) < 2:
         return []
-    return [_outside_one(decision, plugin) for plugin in sorted(outside, key=lambda one: (one.api, one.path))]
+    return [_outside_one(decision, plugin, placed) for plugin in sorted(outside, key=lambda one: (one.api, one.path))]
 
 
-def _outside_one(decision: Decision, plugin: OutsidePlugin) -> Finding:
+def _outside_one(decision: Decision, plugin: OutsidePlugin, placed: bool) -> Finding:
     current, target = decision.versions
     if plugin.kind == ANALYTICS:
         return error(
@@ -408,40 +406,41 @@ def _outside_one(decision: Decision, plugin: OutsidePlugin) -> Finding:
             plugin.api,
             f"The API {plugin.api} runs the Go plugin {plugin.path} on its analytics records. No bundle carries it, and "
             "gateways of every version open exactly this file.",
-            f"Have the build for {target} put at this path on each gateway while it is stopped, or take the plugin out "
-            "of the API for the time of the upgrade.",
+            f"Take the plugin out of the API until every gateway runs {target} and has the build for it at this path.",
             "v5.8.9:gateway/analytics_go_plugin.go; v4.1.0 is the first to have it",
         )
     folder, stem = posixpath.dirname(plugin.path), plugin_stem(plugin.path)
-    goarch = decision.goarchs[0]
-    names = [candidates(version, stem, decision.goos, goarch, REQUEST) for version in (current, target)]
-    said = (
-        f"The API {plugin.api} loads the Go plugin {plugin.path} for single endpoints, which no bundle carries; "
-        f"builds for {current} and for {target} would have to lie there on every gateway."
-    )
-    if f"{stem}.so" not in (names[0][0], names[1][0]):
-        files = " and ".join(posixpath.join(folder, tried[0]) for tried in names)
-        remedy = f"Put {files} on every gateway before the upgrade, or move the plugin into a bundle."
-    elif names[1][0] != f"{stem}.so":
-        remedy = (
-            f"Put {posixpath.join(folder, names[1][0])} beside it on every gateway before the upgrade, or move the "
-            "plugin into a bundle."
-        )
-    else:
-        remedy = (
-            f"Have the build for {target} put at this path on each gateway while it is stopped, or move the plugin "
-            "into a bundle."
-        )
-    return error("endpoint-plugin", plugin.api, said, remedy, rule_for(target).source)
-
-
-def _downloads(decision: Decision, downloads: Iterable[Download]) -> List[Finding]:
-    return [
-        finding
-        for one in downloads
-        if decision.versions and one.speed > 0
-        for finding in lint_download(one.size, one.speed, decision.versions, one.bundle, one.place)
+    source = rule_for(target).source
+    names = [
+        sorted({candidates(version, stem, decision.goos, goarch, REQUEST)[0] for goarch in decision.goarchs})
+        for version in (current, target)
     ]
+    said = (
+        f"The API {plugin.api} loads the Go plugin {plugin.path} by its path, which no bundle carries; builds for "
+        f"{current} and for {target} have to lie there on every gateway."
+    )
+    if f"{stem}.so" in names[1]:
+        remedy = (
+            f"Move the plugin into a bundle, or take it out of the API until every gateway runs {target} and has the "
+            "build for it at this path: both versions open this very file."
+        )
+        return error("endpoint-plugin", plugin.api, said, remedy, source)
+    needed = names[1] if f"{stem}.so" in names[0] else names[0] + names[1]
+    files = " and ".join(posixpath.join(folder, name) for name in needed)
+    if placed:
+        return warning(
+            "endpoint-plugin",
+            plugin.api,
+            said,
+            f"You accepted this with tyk_accept, so see that {files} lie on every gateway; only the probes of this API "
+            "prove it.",
+            source,
+        )
+    remedy = (
+        f"Move the plugin into a bundle; or put {files} on every gateway before the upgrade and say so with "
+        "tyk_accept: [endpoint-plugin]."
+    )
+    return error("endpoint-plugin", plugin.api, said, remedy, source)
 
 
 def _numbers(version: str) -> Tuple[int, ...]:

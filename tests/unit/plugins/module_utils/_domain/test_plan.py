@@ -81,7 +81,7 @@ def test_what_is_wrong_with_the_wishes_comes_before_what_follows_from_it() -> No
 
 def test_the_whole_upgrade() -> None:
     plan = make(world())
-    assert plan.findings == ()
+    assert [(each.code, each.severity) for each in plan.findings] == [("backup-names-old-bundle", Severity.INFO)]
     assert (plan.before, plan.to, plan.pump_to) == ((FROM,), TO, "1.12.0")
     assert (plan.path, plan.cutover) == ("3", "shared")
     assert [step.host for step in plan.replaced_gateways] == ["gw1", "gw2", "gw3"]
@@ -617,6 +617,82 @@ def test_a_build_that_is_not_given(version: str, words: str) -> None:
     assert words in finding(plan, "plugin-artifact-missing").remedy
 
 
+def paths(state: Dict[str, Any], **named: str) -> Dict[str, Any]:
+    """The same state, with plugin paths for files: of the bundles in use by stem, of artifacts by stem and version."""
+    for each in state["bundles"]:
+        for file in each["files"]:
+            file["plugin_path"] = named.get(file["name"].split(".")[0].split("_")[0], "")
+    for each in state["artifacts"]:
+        each["plugin_path"] = named.get(f"{each['plugin']}_{each['version'].replace('.', '')}", each["path"])
+    return state
+
+
+def test_a_file_with_the_plugin_path_of_the_running_one_is_refused() -> None:
+    plan = make(paths(built_world(), HeaderPlugin="lab/header", HeaderPlugin_530="lab/header"), **built_wishes())
+    assert errors(plan) == ["plugin-path-shared"]
+    said = finding(plan, "plugin-path-shared")
+    assert said.subject == "/built/HeaderPlugin-5.3.0.so"
+    assert "plugin path lab/header of HeaderPlugin.so of header-1.zip" in said.message and "a gateway 5.3.0 that" in said.message
+
+
+def test_a_plugin_path_may_come_again_in_another_process_and_by_a_link() -> None:
+    """The target's gateways start with the new bundle alone, and AuthPlugin's file for 5.3.0 is the one that runs."""
+    named = {"HeaderPlugin": "lab/header", "HeaderPlugin_589": "lab/header"}
+    named.update(AuthPlugin="lab/auth", AuthPlugin_530="lab/auth", AuthPlugin_589="lab/auth")
+    assert errors(make(paths(built_world(), **named), **built_wishes())) == []
+
+
+def test_a_gateway_of_the_target_has_its_plugins_loaded_already() -> None:
+    """On it, the bundle in use has no build of its own: it opens that of the old version."""
+    state = paths(built_world(), HeaderPlugin="lab/header", HeaderPlugin_589="lab/header")
+    state["gateways"][0] = gateway("gw1", TO)
+    plan = make(state, **built_wishes())
+    assert errors(plan) == ["plugin-path-shared"] and "a gateway 5.8.9 that" in finding(plan, "plugin-path-shared").message
+
+
+def test_two_files_with_one_plugin_path_for_one_gateway_are_refused() -> None:
+    plan = make(paths(built_world(), HeaderPlugin_589="lab/both", AuthPlugin_589="lab/both"), **built_wishes())
+    assert errors(plan) == ["plugin-path-shared"]
+    assert "a gateway 5.8.9 that" in finding(plan, "plugin-path-shared").message
+
+
+def test_a_given_bundle_with_the_plugin_path_of_the_running_one_is_refused() -> None:
+    state = given_world()
+    for each in state["bundles"]:
+        each["files"][0]["plugin_path"] = "lab/header"
+    plan = make(state, **GIVEN)
+    assert errors(plan) == ["plugin-path-shared"]
+    assert finding(plan, "plugin-path-shared").subject == f"HeaderPlugin_v{FROM}_linux_amd64.so"
+    state["bundles"][1]["files"][0]["sha256"] = "0" * 64
+    assert errors(make(state, **GIVEN)) == []
+
+
+def test_one_file_for_versions_of_different_generations_is_refused() -> None:
+    state = given_world()
+    state["bundles"][1] = bundle("header-2.zip", {"pre": [hook("AddLabHeader", "HeaderPlugin")]}, ["HeaderPlugin.so"])
+    plan = make(state, **GIVEN)
+    assert errors(plan) == ["cutover-unsupported"] and plan.apis == ()
+    assert "gateways 5.3.0 and 5.8.9 both open HeaderPlugin.so" in finding(plan, "cutover-unsupported").message
+
+
+def test_literals_that_compilers_would_change_are_told() -> None:
+    state = world()
+    state["sources"][0].update(module="header", literals=['main.go:12: "header-id"'])
+    said = finding(make(state), "literal-rewritten")
+    assert (said.severity, said.subject) == (Severity.INFO, "HeaderPlugin") and 'main.go:12: "header-id"' in said.message
+
+
+def test_plugins_by_path_are_refused_unless_the_user_has_placed_them() -> None:
+    state = world()
+    state["apis"][5].update(endpoint_plugins=["plugins/x.so"])
+    refused = make(state)
+    assert "move" in finding(refused, "endpoint-plugin").remedy.lower() and errors(refused) == ["endpoint-plugin"]
+    assert errors(make(state, accept=["endpoint-plugin"])) == []
+    state["apis"][5].update(analytics_plugin="plugins/x.so")
+    plan = make(state, accept=["endpoint-plugin"])
+    assert errors(plan) == ["endpoint-plugin"] and "analytics records" in finding(plan, "endpoint-plugin").message
+
+
 def given_world(**changes: Any) -> Dict[str, Any]:
     state = world()
     state.update(sources=[], compilers=[])
@@ -726,7 +802,7 @@ def test_findings_of_the_info_modules_are_passed_on_and_not_repeated() -> None:
     }  # fmt: skip
     state["findings"] = [told]
     plan = make(state)
-    assert [each.to_dict() for each in plan.findings] == [told]
+    assert [each.to_dict() for each in plan.findings if each.code == "gateway-unreachable"] == [told]
 
 
 def test_the_plan_takes_a_thing_more_seriously_than_a_warning() -> None:
@@ -951,6 +1027,8 @@ def test_the_summary_is_for_people() -> None:
         f"5 APIs from header-1.zip to {names['header-1.zip']}: customers, invoices, orders, returns, shipments.",
         "Pump pump1: 1.9.0 to 1.12.0.",
         "Gateways, wave by wave: gw1 | gw2, gw3; at most 1 out at once.",
+        "Info [backup-names-old-bundle] 5.8.9: At every start, 5.8.9 serves what the emergency backup names; as long as that "
+        "is header-1.zip, it opens builds for 5.3.0, of another generation of Go, and ends.",
     ]
 
 

@@ -111,7 +111,7 @@ def test_a_refusal_changed_nothing_and_says_why() -> None:
     assembled = report.assemble(run.say("closed", result="refused").lines, PLAN, {})
     assert valid(assembled)
     assert assembled["result"] == "refused" and assembled["message"] == "Nothing was changed."
-    assert assembled["findings"] == [finding]
+    assert assembled["findings"] == [finding, *PLAN["findings"]]
     assert assembled["apis"] == []
     assert [(each["from"], each["to"]) for each in assembled["gateways"]] == [(FROM, FROM), (None, None), (None, None)]
 

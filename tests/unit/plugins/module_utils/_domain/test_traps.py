@@ -9,7 +9,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import decide
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import all_versions
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.traps import (
-    Download,
     InUse,
     OutsidePlugin,
     PluginFacts,
@@ -35,7 +34,6 @@ def test_every_trap_is_a_sentence_with_a_remedy_and_a_source(current, edition):
         "hooks": [Hook("pre", "F", "A_v5.2.0_linux_amd64.so", disabled=True)],
         "in_use": [InUse("header-1.zip", MANIFEST, ("X.so",))],
         "outside": [OutsidePlugin("orders", "p/P.so"), OutsidePlugin("orders", "p/Q.so", "analytics")],
-        "downloads": [Download("b.zip", 30_000_000, 40, "gw1"), Download("c.zip", 1, 0)],
         "glibc": {"h1": "2.28", "h2": ""},
     }
     for target in ALL[::5]:
@@ -124,6 +122,8 @@ def test_artifacts_of_compilers_that_ignore_the_build_id():
     plugins = [PluginFacts("A", "artifacts"), PluginFacts("B", "bundle")]
     findings = found("5.2.1", "5.8.9", given={"plugins": plugins}, built=["5.2.1", "5.8.9"])
     assert told(findings) == [("plugin-path-shared", "warning", "A")]
+    compared = {"plugins": [PluginFacts("A", "artifacts", compared=True)]}
+    assert found("5.2.1", "5.8.9", given=compared, built=["5.2.1", "5.8.9"]) == []
 
 
 def test_literals_that_the_compiler_would_change():
@@ -163,8 +163,8 @@ MANIFEST = {
 @pytest.mark.parametrize(
     ("current", "target", "files", "when"),
     [
-        ("5.3.1", "5.8.9", ("X.so",), "at every start"),
-        ("4.3.8", "5.3.1", ("X.so",), "when its control plane cannot be reached"),
+        ("5.3.1", "5.8.9", ("X.so",), "At every start"),
+        ("4.3.8", "5.3.1", ("X.so",), "When its control plane cannot be reached"),
         ("5.3.1", "5.8.9", ("X_v5.3.1_linux_amd64.so",), None),
         ("5.3.1", "5.8.9", ("X.so", "X_v5.8.9_linux_amd64.so"), None),
         ("5.8.8", "5.8.9", ("X.so",), None),
@@ -175,17 +175,23 @@ def test_a_backup_that_names_the_old_bundle(current, target, files, when):
     if when is None:
         assert findings == []
     else:
-        assert told(findings) == [("backup-names-old-bundle", "info", "header-1.zip")]
-        assert when in findings[0].message and "opens X.so out of it" in findings[0].message
+        assert told(findings) == [("backup-names-old-bundle", "info", target)]
+        assert findings[0].message.startswith(when) and f"header-1.zip, it opens builds for {current}" in findings[0].message
+
+
+def test_bundles_that_a_backup_names_are_told_together():
+    in_use = [InUse(f"b-{number}.zip", MANIFEST, ("X.so",)) for number in (1, 2, 3)]
+    (finding,) = found("5.3.1", "5.8.9", given={"in_use": in_use})
+    assert "as long as that is b-1.zip and 2 more, it" in finding.message
 
 
 @pytest.mark.parametrize(
     ("current", "target", "kind", "remedy"),
     [
-        ("5.3.1", "5.8.9", "endpoint", "Put p/P_v5.3.1_linux_amd64.so and p/P_v5.8.9_linux_amd64.so on every gateway"),
-        ("4.0.16", "5.8.9", "endpoint", "Put p/P_v5.8.9_linux_amd64.so beside it on every gateway before"),
-        ("4.0.3", "4.0.16", "endpoint", "put at this path on each gateway while it is stopped"),
-        ("5.3.1", "5.8.9", "analytics", "put at this path on each gateway while it is stopped"),
+        ("5.3.1", "5.8.9", "endpoint", "or put p/P_v5.3.1_linux_amd64.so and p/P_v5.8.9_linux_amd64.so on every gateway"),
+        ("4.0.16", "5.8.9", "endpoint", "or put p/P_v5.8.9_linux_amd64.so on every gateway before"),
+        ("4.0.3", "4.0.16", "endpoint", "out of the API until every gateway runs 4.0.16"),
+        ("5.3.1", "5.8.9", "analytics", "out of the API until every gateway runs 5.8.9"),
     ],
 )
 def test_plugins_that_no_bundle_carries(current, target, kind, remedy):
@@ -194,25 +200,24 @@ def test_plugins_that_no_bundle_carries(current, target, kind, remedy):
     assert remedy in finding.remedy
 
 
-def test_plugins_outside_bundles_stay_where_no_gateway_moves():
-    assert found("5.8.9", "5.8.9", given={"outside": [OutsidePlugin("orders", "p/P.so")]}) == []
-
-
 @pytest.mark.parametrize(
-    ("size", "speed", "wanted"),
+    ("current", "target", "kind", "severity"),
     [
-        (14_000_000, 45, []),
-        (27_400_000, 60, [("bundle-slow", "warning", "b.zip")]),
-        (27_400_000, 40, [("bundle-slow", "error", "b.zip")]),
-        (27_400_000, 0, []),
+        ("5.3.1", "5.8.9", "endpoint", "warning"),
+        ("4.0.3", "4.0.16", "endpoint", "error"),
+        ("5.3.1", "5.8.9", "analytics", "error"),
     ],
 )
-def test_a_bundle_that_takes_too_long(size, speed, wanted):
-    assert told(found("5.3.1", "5.8.9", given={"downloads": [Download("b.zip", size, speed, "gw1")]})) == wanted
+def test_only_where_a_version_opens_a_file_of_its_own_can_the_user_have_placed_it(current, target, kind, severity):
+    (finding,) = found(current, target, given={"outside": [OutsidePlugin("orders", "p/P.so", kind)], "placed": True})
+    assert finding.severity.value == severity
 
 
-def test_versions_that_wait_as_long_as_it_takes():
-    slow = {"downloads": [Download("b.zip", 10**9, 8)]}
-    assert told(found("4.0.3", "4.0.9", given=slow)) == []
-    assert told(found("4.0.3", "4.0.16", given=slow)) == [("bundle-slow", "error", "b.zip")]
-    assert told(found("4.0.3", "4.0.16", hooks=(), given=slow)) == []
+def test_every_architecture_needs_files_of_its_own():
+    given = {"outside": [OutsidePlugin("orders", "p/P.so")]}
+    (finding,) = found("5.3.1", "5.8.9", given=given, goarchs=["amd64", "arm64"])
+    assert all(f"p/P_v{version}_linux_{arch}.so" in finding.remedy for version in ("5.3.1", "5.8.9") for arch in ("amd64", "arm64"))
+
+
+def test_plugins_outside_bundles_stay_where_no_gateway_moves():
+    assert found("5.8.9", "5.8.9", given={"outside": [OutsidePlugin("orders", "p/P.so")]}) == []
