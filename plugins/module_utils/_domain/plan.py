@@ -234,7 +234,8 @@ def summary_lines(plan: Plan) -> List[str]:
 
 def _said(finding: Finding) -> str:
     """What needs nothing to be done is told without its remedy."""
-    return finding.message if finding.severity == Severity.INFO else finding.sentence()
+    quiet = finding.severity == Severity.INFO and finding.remedy.startswith("Nothing needs to be done")
+    return finding.message if quiet else finding.sentence()
 
 
 def _fleet(state: State, wanted: Wanted) -> Optional[Fleet]:
