@@ -136,7 +136,9 @@ name:
   returned: always
   type: str
 manifest:
-  description: The bundle's manifest. None when it cannot be read.
+  description:
+    - The bundle's manifest. None when it cannot be read.
+    - A bundle is signed if its C(signature) is not empty; RV(signature_ok) says more with O(public_key).
   returned: always
   type: dict
 provenance:
@@ -158,6 +160,12 @@ files:
     sha256:
       description: SHA-256 of its content.
       type: str
+    plugin_path:
+      description:
+        - The path that Go knows a plugin by, stripped or not. A process loads only one plugin of a path.
+        - Empty for everything that is no Go plugin, or none that can be read.
+      type: str
+      sample: tyk.internal/tyk_plugin0123456789abcdef
 checksum:
   description: The checksum that its files have.
   returned: always
@@ -345,7 +353,7 @@ def opened_result(
     path: str, subject: str, module: AnsibleModule, pem: Optional[bytes], seconds: Optional[float]
 ) -> Dict[str, Any]:
     params = module.params
-    opened = bundle_archive.read(path, params["max_size"], subject)
+    opened = bundle_archive.read(path, params["max_size"], subject, module.tmpdir)
     names = [entry["name"] for entry in opened.files]
     findings = opened.findings
     resolves: Dict[str, Any] = {}
@@ -443,6 +451,8 @@ def from_file(module: AnsibleModule, pem: Optional[bytes]) -> Dict[str, Any]:
         return nothing([missing(os.path.basename(src), os.path.dirname(src) or ".")])
     try:
         return opened_result(src, os.path.basename(src), module, pem, None)
+    except ClientError as problem:
+        return nothing([problem.finding])
     except OSError as problem:
         module.fail_json(
             msg=f"The bundle {src} could not be read: {problem.strerror}. Give a file that this user may read."

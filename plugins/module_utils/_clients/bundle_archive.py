@@ -17,12 +17,16 @@ import posixpath
 import re
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import plugin_path_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import local_writing, write_whole
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_types, lint_unlisted
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import MANIFEST_FILE as MANIFEST
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import (
@@ -253,11 +257,13 @@ class _TooMuch(Exception):
     """There is more than what may be read; says how, as a verb."""
 
 
-def read(path: str, max_size: int, subject: str = "") -> Opened:
+def read(path: str, max_size: int, subject: str = "", scratch: Optional[str] = None) -> Opened:
     """Open a bundle and say everything that is wrong with it. max_size bounds the bytes that are read, packed and
     unpacked.
 
-    Never raises for what the file holds; only a file that cannot be opened raises OSError.
+    scratch: a folder into which one plugin at a time is unpacked, so that its plugin path can be read; without it
+    these are empty. Never raises for what the file holds; a file that cannot be opened raises OSError, and a scratch
+    folder that cannot be written ClientError.
     """
     subject = subject or os.path.basename(path)
     opened = Opened()
@@ -268,7 +274,7 @@ def read(path: str, max_size: int, subject: str = "") -> Opened:
         opened.sha256 = digest_of_path(path)[0]
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
-            _Reading(archive, max_size, subject, opened).everything()
+            _Reading(archive, max_size, subject, opened, scratch).everything()
     except _TooMuch as too_much:
         opened.findings.append(
             _wrong(
@@ -335,11 +341,42 @@ def _check_directory(path: str) -> None:
         raise ValueError(f"its list of files alone has {length} bytes")
 
 
+@dataclass
+class _Unpacked:
+    """A plugin while it is read; without a file nothing of it is kept."""
+
+    file: Any = None
+    subject: str = ""
+    what: str = ""
+    plugin: bool = False
+    begun: bool = False
+
+    def take(self, piece: bytes) -> None:
+        """The next piece. What does not begin like a plugin is not kept."""
+        if not self.begun:
+            self.begun, self.plugin = True, self.file is not None and piece.startswith(_ELF)
+        if self.plugin:
+            with local_writing(self.subject, self.what, os.path.dirname(self.file.name)):
+                write_whole(self.file, piece)
+
+    def plugin_path(self) -> str:
+        """The path that Go knows it by, empty for what is none that can be read."""
+        return plugin_path_of(self.file.name) if self.plugin else ""
+
+
 class _Reading:
     """One pass through a zip, within bounds, that leaves what it finds in `opened`."""
 
-    def __init__(self, archive: zipfile.ZipFile, max_size: int, subject: str, opened: Opened) -> None:
+    def __init__(
+        self,
+        archive: zipfile.ZipFile,
+        max_size: int,
+        subject: str,
+        opened: Opened,
+        scratch: Optional[str] = None,
+    ) -> None:
         self._archive = archive
+        self._scratch = scratch
         self._max_size = max_size
         self._subject = subject
         self._opened = opened
@@ -399,12 +436,35 @@ class _Reading:
             sha256 = hashlib.sha256()
             size = 0
             self._heads[entry.filename] = b""
-            for piece in self._pieces(entry, left):
-                self._heads[entry.filename] = self._heads[entry.filename] or piece[:4]
-                sha256.update(piece)
-                size += len(piece)
+            with self._unpacked(entry.filename) as unpacked:
+                for piece in self._pieces(entry, left):
+                    self._heads[entry.filename] = self._heads[entry.filename] or piece[:4]
+                    sha256.update(piece)
+                    size += len(piece)
+                    unpacked.take(piece)
+                plugin_path = unpacked.plugin_path()
             if entry.filename != MANIFEST:
-                self._opened.files.append({"name": entry.filename, "size": size, "sha256": sha256.hexdigest()})
+                self._opened.files.append(
+                    {
+                        "name": entry.filename,
+                        "size": size,
+                        "sha256": sha256.hexdigest(),
+                        "plugin_path": plugin_path,
+                    }
+                )
+
+    @contextmanager
+    def _unpacked(self, name: str) -> Iterator[_Unpacked]:
+        if self._scratch is None or not name.endswith(".so"):
+            yield _Unpacked()
+            return
+        what = f"The file {name} of bundle {self._subject} could not be unpacked"
+        with ExitStack() as stack:
+            with local_writing(self._subject, what, self._scratch):
+                file = stack.enter_context(
+                    tempfile.NamedTemporaryFile(prefix="tyk-upgrade-", dir=self._scratch, buffering=0)
+                )
+            yield _Unpacked(file, self._subject, what)
 
     def _pieces(self, entry: zipfile.ZipInfo, left: List[int]) -> Iterator[bytes]:
         with self._archive.open(entry) as handle:

@@ -57,7 +57,9 @@ DEBUG_LOOKED_AT = 1 << 20
 UNNAMED = "plugin/unnamed-"  # how Go calls a plugin that was built from single files
 
 #: How much of a text is read at most, whatever the file says its length is.
-MAXIMUM_TEXT = 16 << 20
+MAXIMUM_TEXT = 4 << 20
+#: In how many places of a file its build information is looked for; it is in the first one that begins like it.
+MAXIMUM_PLACES = 64
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,21 @@ def opened(path: str) -> Iterator[ElfFile]:
             yield ElfFile(content)
         except (struct.error, IndexError, OverflowError) as problem:
             raise NotElf("its tables are damaged") from problem
+
+
+def plugin_path_of(path: str) -> str:
+    """The path that Go knows a plugin by; empty for a file that is no Go plugin, or none that can be read.
+
+    Reads no more than that takes, whatever the file says of itself. Raises OSError for a file that cannot be opened.
+    """
+    try:
+        with opened(path) as elf:
+            packages = _fingerprints(elf)
+            if not packages or elf.kind != "shared" or elf.interpreter:
+                return ""
+            return _plugin_path(elf, parse_build_info(*_build_info_of(elf)), packages)
+    except ValueError:
+        return ""
 
 
 def unfit_for_plugin(inspected: Inspected) -> str:
@@ -249,8 +266,11 @@ def build_info(
 ) -> Optional[Tuple[str, str]]:
     """Go version and module text from a part of an executable's bytes, None where there are none."""
     end = len(content) if end is None else end
-    place = content.find(BUILD_INFO_MAGIC, start, end)
-    while place >= 0:
+    place = start - 1
+    for _number in range(MAXIMUM_PLACES):
+        place = content.find(BUILD_INFO_MAGIC, place + 1, end)
+        if place < 0:
+            break
         flags = content[place + 15]
         if flags & INLINE_STRINGS:
             version, after = _string(content, place + BUILD_INFO_HEADER)
@@ -259,7 +279,6 @@ def build_info(
                 return version.decode("utf-8", "replace"), _strip(module).decode("utf-8", "replace")
         elif place % BUILD_INFO_ALIGN == 0:
             return (_by_pointers(elf, place) if elf else None) or _before_inline_strings(content)
-        place = content.find(BUILD_INFO_MAGIC, place + 1, end)
     return None
 
 
@@ -298,7 +317,7 @@ def _before_inline_strings(content: Content) -> Tuple[str, str]:
 
 def _between_sentinels(content: Content) -> str:
     start = content.find(MODULE_START)
-    end = content.find(MODULE_END, start) if start >= 0 else -1
+    end = content.find(MODULE_END, start, start + MAXIMUM_TEXT) if start >= 0 else -1
     return bytes(content[start + SENTINEL : end]).decode("utf-8", "replace") if end >= 0 else ""
 
 
@@ -314,7 +333,7 @@ def _string(content: Content, place: int) -> Tuple[bytes, int]:
         shift += 7
         if shift > 28:
             return b"", place
-    return bytes(content[place : place + length]), place + length
+    return bytes(content[place : place + min(length, MAXIMUM_TEXT)]), place + length
 
 
 def _strip(module: bytes) -> bytes:

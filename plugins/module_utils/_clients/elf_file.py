@@ -44,6 +44,10 @@ DT_GNU_HASH = 0x6FFFFEF5
 DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 STT_FUNC = 2
 MAXIMUM = 1024  # of entries in a table of versions or libraries; real ones have a few dozen
+#: Of symbols, and of pointers that the dynamic linker writes. Plugins of 50 MB have a tenth of it.
+MAXIMUM_ENTRIES = 1 << 20
+MAXIMUM_NAME, MAXIMUM_SECTION_NAME = 1 << 16, 256
+MAXIMUM_DYNAMIC = 1 << 16  # bytes of the dynamic section; real ones have a few hundred
 
 #: What files begin with that are taken for plugins by mistake.
 OTHER_FILES: Tuple[Tuple[bytes, str], ...] = (
@@ -123,6 +127,13 @@ def _mach_machine(head: bytes) -> str:
     return f" ({name})" if name else ""
 
 
+def _bounded(count: int, what: str) -> int:
+    """A number that a file says of itself. Raises NotElf for one that would fill the memory."""
+    if count > MAXIMUM_ENTRIES:
+        raise NotElf(f"it speaks of more than {MAXIMUM_ENTRIES} {what}")
+    return count
+
+
 class ElfFile:
     """An ELF file over its bytes, usually a map of the file. Damaged tables raise NotElf where they are read."""
 
@@ -177,7 +188,7 @@ class ElfFile:
             name, _kind, flags, address, offset, size = self._unpack(layout, place)
             entries.append((name, Section("", flags, offset, address, size)))
         table = entries[names][1].offset if names < count else 0
-        return [one._replace(name=self._text(table + name)) for name, one in entries]
+        return [one._replace(name=self._text(table + name, MAXIMUM_SECTION_NAME)) for name, one in entries]
 
     def _read_dynamic(self) -> Dict[int, List[int]]:
         part = next((one for one in self.segments if one.kind == PT_DYNAMIC), None)
@@ -185,7 +196,7 @@ class ElfFile:
         if part is None:
             return values
         layout = self.order + ("qQ" if self.bits == 64 else "iI")
-        whole = part.size - part.size % struct.calcsize(layout)
+        whole = min(part.size - part.size % struct.calcsize(layout), MAXIMUM_DYNAMIC)
         for tag, value in struct.iter_unpack(layout, self.content[part.offset : part.offset + whole]):
             if tag == 0:
                 break
@@ -283,9 +294,11 @@ class ElfFile:
         if table is None:
             return
         by_name = self._by_name()
-        for match in re.compile(pattern + rb"(?=\0)").finditer(self.content, table, table + size):
+        # Up to the last end of a name: behind it, every place that begins like a name would be searched to the end.
+        end = self.content.rfind(b"\0", table, table + size) + 1
+        for match in re.compile(pattern + rb"(?=\0)").finditer(self.content, table, end):
             entry = by_name.get(match.start() - table)
-            if entry is not None:
+            if entry is not None and match.end() - match.start() <= MAXIMUM_NAME:
                 yield match.group(0).decode("utf-8", "replace"), self._symbol(entry)
 
     def symbols_ending(self, ending: bytes) -> Iterator[Tuple[str, Symbol]]:
@@ -295,7 +308,7 @@ class ElfFile:
             return
         by_name = self._by_name()
         for match in re.compile(re.escape(ending) + rb"\0").finditer(self.content, table, table + size):
-            start = self.content.rfind(b"\0", table, match.start()) + 1
+            start = self.content.rfind(b"\0", max(table, match.start() - MAXIMUM_NAME), match.start()) + 1
             entry = by_name.get(start - table)
             if entry is not None:
                 yield bytes(self.content[start : match.start()]).decode("utf-8", "replace"), self._symbol(entry)
@@ -315,7 +328,7 @@ class ElfFile:
             if start is not None:
                 layout = self.order + ("IBBHQQ" if self.bits == 64 else "IIIBBH")
                 step = struct.calcsize(layout)
-                count = min(self._symbol_count(), (len(self.content) - start) // step)
+                count = _bounded(min(self._symbol_count(), (len(self.content) - start) // step), "symbols")
                 entries = struct.iter_unpack(layout, self.content[start : start + count * step])
                 self._names = {entry[0]: entry for entry in entries}
         return self._names
@@ -340,13 +353,14 @@ class ElfFile:
         if place is None:
             return 0
         buckets, first, bloom, _shift = self._unpack("IIII", place)
+        _bounded(buckets, "buckets of symbols")
         start = place + 16 + bloom * (self.bits // 8)
         last = max(self._unpack(f"{buckets}I", start), default=0)
         if last < first:
             return first
         chain = start + 4 * buckets
         while not self._unpack("I", chain + 4 * (last - first))[0] & 1:
-            last += 1
+            last = _bounded(last + 1, "symbols")
         return last + 1
 
     # -- places --------------------------------------------------------------------------------------------------
@@ -376,6 +390,7 @@ class ElfFile:
         if self.bits == 32:
             return {}
         written = {}
+        _bounded(size // 24, "pointers")
         for place, info, addend in struct.iter_unpack(self.order + "QQq", self.content[table : table + size]):
             index = info >> 32
             written[place] = (self.symbol_at(index) if index else 0) + addend
@@ -394,8 +409,8 @@ class ElfFile:
         table = self._place_of(DT_STRTAB)
         return "" if table is None else self._text(table + offset)
 
-    def _text(self, place: int) -> str:
-        end = self.content.find(b"\0", place, place + (1 << 16))
+    def _text(self, place: int, limit: int = MAXIMUM_NAME) -> str:
+        end = self.content.find(b"\0", place, place + limit)
         return bytes(self.content[place : max(end, place)]).decode("utf-8", "replace")
 
     def _unpack(self, layout: str, place: int) -> Tuple[int, ...]:

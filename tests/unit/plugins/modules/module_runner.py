@@ -17,8 +17,9 @@ import contextlib
 import importlib
 import io
 import json
+import resource
 from types import ModuleType
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Iterator, Mapping, Optional, Union
 from unittest import mock
 
 from ansible.module_utils import basic
@@ -75,6 +76,17 @@ def run_failing(
     result = run_module(module, args, check=check)
     assert result["failed"], f"The module was expected to fail, and printed {result}"
     return result
+
+
+@contextlib.contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file of this process gets larger than so many bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _forget_warnings() -> None:

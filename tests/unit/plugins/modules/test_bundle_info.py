@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
+from ansible.module_utils import basic
 
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import inspect
+from ansible_collections.tyk.upgrade.tests.unit.plugins import go_builds
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module, small_disk
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import StoreServer
 
 ELF = b"\x7fELF content"
+FLAGS = (("-trimpath",), ("-trimpath", "-ldflags=-s -w"))
 MIDDLEWARE = {"driver": "goplugin", "pre": [{"name": "F", "path": "X.so"}]}
 
 
@@ -132,6 +136,52 @@ def test_a_manifest_with_a_wrong_type(tmp_path: Path) -> None:
     manifest = manifest_for({"X.so": ELF})
     manifest["custom_middleware"] = {"driver": "goplugin", "pre": [{"name": "F", "path": "X.so", "disabled": "no"}]}
     assert "pre.disabled is a text" in errors(info(zipped(tmp_path / "a.zip", {"X.so": ELF}, manifest)))[0]
+
+
+# --- plugin paths
+
+
+def test_each_plugin_is_said_with_the_path_that_go_knows_it_by(
+    tmp_path: Path, go_world: go_builds.GoWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(basic.AnsibleModule, "tmpdir", str(scratch))
+    plain, stripped = (Path(go_world.plugin(f"in{flags[-1][-1]}", {}, {}, flags)) for flags in FLAGS)
+    old = Path(go_world.in_gopath("inbundle"))
+    files = {
+        "X.so": plain.read_bytes(),
+        "X_v5.8.9_linux_amd64.so": stripped.read_bytes(),
+        "Old.so": old.read_bytes(),
+        "Cut.so": plain.read_bytes()[:-4096],
+        "Gateway.so": Path(go_world.gateway).read_bytes(),
+        "Elf.so": ELF,
+        "Text.so": b"a text",
+        "Empty.so": b"",
+        "plugin.txt": plain.read_bytes(),
+    }
+    result = info(zipped(tmp_path / "a.zip", files, manifest_for(files)))
+    assert {one["name"]: one["plugin_path"] for one in result["files"]} == {
+        **dict.fromkeys(files, ""),
+        "X.so": inspect(str(plain)).program.plugin_path,
+        "X_v5.8.9_linux_amd64.so": inspect(str(stripped)).program.plugin_path,
+        "Old.so": inspect(str(old)).program.plugin_path,
+    }
+    assert [one["plugin_path"] for one in result["files"][:3]] == [
+        "tyk.internal/tyk_pluginin" + flags[-1][-1] for flags in FLAGS
+    ] + ["plugin_inbundle"]
+    assert [one["sha256"] for one in result["files"]] == [hashlib.sha256(one).hexdigest() for one in files.values()]
+    assert not list(scratch.iterdir())
+
+
+def test_a_full_disk_below_a_plugin_that_is_unpacked(tmp_path: Path) -> None:
+    files = {"X.so": ELF * 10_000}
+    path = zipped(tmp_path / "a.zip", files, manifest_for(files))
+    with small_disk(40_000):
+        result = info(path)
+    (finding,) = result["findings"]
+    assert (finding["code"], result["found"]) == ("disk-small", False)
+    assert "The file X.so of bundle a.zip could not be unpacked on the host that runs the task" in finding["message"]
 
 
 # --- versions

@@ -9,6 +9,7 @@ import random
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Dict, List, Tuple
 
@@ -16,6 +17,10 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import elf
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file import (
+    DT_HASH,
+    DT_STRSZ,
+    DT_STRTAB,
+    MAXIMUM_ENTRIES,
     SHF_COMPRESSED,
     STT_FUNC,
     ElfFile,
@@ -245,6 +250,40 @@ def test_pointers_that_the_dynamic_linker_writes(tmp_path: Path, kind: str) -> N
     with elf.opened(str(tmp_path / "a.so")) as made:
         place = made.section(".go.buildinfo")
         assert place is not None and place.address + 16 in made.pointers()
+
+
+# -- files that are made to cost memory or time ----------------------------------------------------------------------
+
+
+@needs_gcc
+def test_more_symbols_than_any_plugin_has_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("int a(void) { return 1; }\n")
+    compiled(tmp_path, "-shared", "-fPIC", "-Wl,--hash-style=sysv", "-o", "a.so")
+    path = tmp_path / "a.so"
+    with elf.opened(str(path)) as made:
+        place = made.offset_of(made.dynamic[DT_HASH][0])
+    assert place is not None
+    with path.open("r+b") as file:
+        file.seek(place + 4)
+        file.write(struct.pack("<I", 1 << 31))
+        file.truncate(64 << 20)
+    with pytest.raises(NotElf, match=f"more than {MAXIMUM_ENTRIES} symbols"), elf.opened(str(path)) as made:
+        list(made.symbols(b"a"))
+    assert elf.plugin_path_of(str(path)) == ""
+
+
+def test_names_without_an_end_are_searched_once() -> None:
+    names = b"go.link.pkghashbytes." * 200_000
+    made = ElfFile(by_hand({0x100: names}))
+    made.dynamic.update({DT_STRTAB: [BASE + 0x100], DT_STRSZ: [len(names)]})
+    started = time.monotonic()
+    assert not list(made.symbols(elf.FINGERPRINT_PATTERN)) and time.monotonic() - started < 5
+
+
+def test_build_information_is_looked_for_in_so_many_places() -> None:
+    started = time.monotonic()
+    assert elf.build_info((elf.BUILD_INFO_MAGIC + bytes([8, 2]) + b"\xff\xff\xff\x7f" * 4) * 100_000) is None
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
