@@ -17,6 +17,8 @@ description:
     the engine, so nothing is mounted and a remote engine works.
   - A result counts only if the compiler ended well, wrote exactly one new plugin, and that plugin is built for the
     wanted machine and carries the build id in its plugin path. Two plugins for the same gateways must not share one.
+  - An image is not believed by its tag. Compilers since 4.1.0 name the result after their own version, which must be the
+    one that was asked for; and the result must not be of a Go by whose plugins gateways of that version end.
   - Results are kept in O(dest) by what they depend on. If nothing changed, no container is started.
   - The compiler gets a copy of the source that is prepared for its version; the folder itself is never changed. The
     module is renamed to the path that the compiler would give it, with the imports of its own packages, so that builds

@@ -51,6 +51,13 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     warning,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import (
+    named_by_another,
+    other_compiler,
+    right_compiler,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import other_go
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import compiled_name
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import Prepared
 
 LABEL_COMPILE = "tyk.upgrade.compile"
@@ -93,6 +100,11 @@ class Build:
     def arguments(self) -> List[str]:
         """What the compiler of this version is started with."""
         return compiler_contract(self.version).command(self.plugin, self.build_id, self.goos, self.goarch)
+
+    @property
+    def output(self) -> str:
+        """How the compiler of this version names the result."""
+        return compiled_name(self.version, self.plugin, self.goos, self.goarch)
 
     @property
     def subject(self) -> str:
@@ -297,6 +309,9 @@ class Compiler:
         image = self._image(engine, build)
         if image is None:
             return
+        other = other_compiler(build.image, build.version, {**image_environment(image.config), **self.options.env})
+        if other:
+            raise DomainError(_wrong_compiler(build, other))
         env = build_environment(build, prepared, image, self.options.env)
         # One image can be the compiler of two versions: each result has a place of its own.
         inputs = (digest_of(prepared.files), image.id, [*build.arguments, build.version, build.file], env)
@@ -533,6 +548,9 @@ class Compiler:
                     "Exactly one is expected; check that the image is a plugin compiler.",
                 )
             )
+        other = named_by_another(build.image, build.version, build.output, found[0])
+        if other:
+            raise DomainError(_wrong_compiler(build, other))
         return digests[0]
 
     def _examined(
@@ -556,12 +574,9 @@ class Compiler:
                     remedy,
                 )
             )
-        meta = {
-            "size": os.path.getsize(path),
-            "plugin_path": binary.path,
-            "go_version": binary.go_version or toolchain,  # up to Go 1.19, plugins do not say it
-        }
-        return meta, _module_warnings(build, gateway, binary.modules)
+        go_version = binary.go_version or toolchain  # up to Go 1.19, plugins do not say it
+        findings = [*_of_the_release(build, go_version), *_module_warnings(build, gateway, binary.modules)]
+        return {"size": os.path.getsize(path), "plugin_path": binary.path, "go_version": go_version}, findings
 
     def _inside(self, engine: Engine, image: Image, container: str) -> Tuple[str, str]:
         """The toolchain of a compiler image and its gateway's go.mod, read once: an image never changes."""
@@ -745,6 +760,27 @@ def _other_toolchain(built_with: str, toolchain: str) -> str:
     if not toolchain or not used.startswith("go1") or used == toolchain:
         return ""
     return f"The result was built with {used}, but the image brings {toolchain}."
+
+
+def _wrong_compiler(build: Build, said: str) -> Finding:
+    return error("compiler-unusable", build.subject, f"{said} Nothing was kept.", right_compiler(build.image, build.version))
+
+
+def _of_the_release(build: Build, go_version: str) -> List[Finding]:
+    """A warning about another Go than that of the release, which the load test decides on. Raises DomainError for one whose
+    plugins end the gateway.
+    """
+    other = other_go(go_version, build.version)
+    if other is None:
+        return []
+    said = (
+        f"The image {build.image} builds {build.subject} by {go_version}; the gateway {build.version} is of Go "
+        f"{other.wanted} and {other.outcome}."
+    )
+    if other.deadly:
+        raise DomainError(_wrong_compiler(build, said))
+    remedy = "If the gateway's image is one of your own and of that Go as well, nothing is to be done."
+    return [warning("plugin-go-version", build.subject, said, f"{right_compiler(build.image, build.version)} {remedy}")]
 
 
 def _module_warnings(build: Build, gateway: str, modules: Sequence[Module]) -> List[Finding]:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Optional
+from typing import Mapping, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
     CompilerContract,
@@ -18,6 +19,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers impo
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import known, release
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import compiled_name
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
+
+#: The environment variable by which a compiler image since 5.0.3 knows its own version.
+OWN_TAG = "GITHUB_TAG"
+
+_TAG = re.compile(r"v(\d+\.\d+\.\d+)")
+_TAGGED_NAME = re.compile(r".*_v(\d+\.\d+\.\d+)_[^_]+_[^_]+\.so")
 
 #: Stand for a plugin's name and for the id of one build in names and paths.
 STEM = "X"
@@ -80,3 +87,34 @@ def _problem(version: Version, edition: str, contract: CompilerContract, own_com
     if contract.unusable:
         return f"the published plugin compiler of {version} does not build for {version}"
     return ""
+
+
+def other_compiler(image: str, version: str, environment: Mapping[str, str]) -> str:
+    """What a compiler image's environment says against its being that of `version`, as a sentence; empty if nothing."""
+    said = _TAG.match(environment.get(OWN_TAG, ""))
+    if said is None or said.group(1) == str(Version.parse(version).release):
+        return ""
+    return f"The image {image} says that it is the plugin compiler of {said.group(1)} ({OWN_TAG}), not of {version}."
+
+
+def named_by_another(image: str, version: str, expected: str, name: str) -> str:
+    """What the name that a compiler gave its result says against its being that of `version`; empty if nothing.
+
+    Since 4.1.0 the compiler writes its own version into it: up to 5.0.1 that of its sources, then its GITHUB_TAG.
+    """
+    if name == expected:
+        return ""
+    said = _TAGGED_NAME.fullmatch(name)
+    if said is not None and said.group(1) != str(Version.parse(version).release):
+        return (
+            f"The image {image} called its result {name}, so it is the plugin compiler of {said.group(1)}, not of {version}."
+        )
+    return f"The image {image} called its result {name}, which the plugin compiler of {version} calls {expected}."
+
+
+def right_compiler(image: str, version: str) -> str:
+    """What to do about an image that is the compiler of another version."""
+    return (
+        f"Give the compiler of {version} in place of {image} (tyk_compiler_images). An image of your own that is one has to "
+        f"be built with {OWN_TAG}={Version.parse(version).tag}."
+    )

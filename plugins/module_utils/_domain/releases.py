@@ -9,13 +9,16 @@ the process when it meets a plugin of another.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Dict, List, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases_data import RELEASES
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version, as_version
+
+_GO = re.compile(r"go(1\.\d+)")
 
 #: Go versions whose plugins a gateway of the same row refuses with an error rather than with its death. Seen for 1.19
 #: and later by loading across them; older ones are taken one by one, which is the safe assumption.
@@ -28,6 +31,11 @@ GO_GROUPS: Tuple[Tuple[str, ...], ...] = (
     ("1.23", "1.24", "1.25"),
     ("1.26",),
 )
+
+
+#: Releases that are always of the Go in the table. Go 1.15 and 1.16 are long out of support, so gateways and compilers of
+#: earlier releases that were not taken from Tyk's registry are built by later ones.
+SURE_GO = ">=5.1.0"
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,33 @@ def go_group(version: Union[str, Version]) -> str:
     go_version = release(version, str(version)).go_version
     group = next((group for group in GO_GROUPS if go_version in group), (go_version,))
     return "/".join(group)
+
+
+@dataclass(frozen=True)
+class OtherGo:
+    """Another Go than that of a release. deadly: whether its gateways end, rather than refuse, when they open a plugin of it."""
+
+    wanted: str
+    deadly: bool
+
+    @property
+    def outcome(self) -> str:
+        """What such a gateway does, as a clause."""
+        return "ends when it opens the plugin" if self.deadly else "refuses the plugin"
+
+
+def other_go(go_version: str, version: Union[str, Version]) -> Optional[OtherGo]:
+    """What is to be said of a plugin for gateways of this version that was built by this Go, such as go1.22.5.
+
+    None where it is the same but for the patch level, or where nothing is sure.
+    """
+    match = _GO.match(go_version)
+    if match is None or not known(version) or not as_version(version).satisfies(SURE_GO):
+        return None
+    built, wanted = match.group(1), release(version).go_version
+    if built == wanted:
+        return None
+    return OtherGo(wanted, not any(built in group and wanted in group for group in GO_GROUPS))
 
 
 def _distance(candidate: Version, wanted: Version) -> Tuple[int, int, int, Tuple[int, int, int]]:

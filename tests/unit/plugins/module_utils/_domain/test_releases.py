@@ -102,3 +102,23 @@ def test_nearest_names_releases_and_a_known_one_first(version, count):
     assert all(releases.known(candidate) for candidate in near)
     if releases.known(version):
         assert near[0] == version
+
+
+@pytest.mark.parametrize(
+    ("go_version", "version", "expected"),
+    [
+        ("go1.24.11", "5.8.9", None),
+        ("go1.24.6 X:boringcrypto", "5.8.9", None),
+        ("go1.23.4", "5.8.9", ("1.24", False)),
+        ("go1.22.5", "5.8.9", ("1.24", True)),
+        ("go1.19.13", "5.3.0", ("1.21", True)),
+        ("go1.21.13", "5.0.15", None),  # not sure before 5.1.0
+        ("devel go1.30-abc", "5.8.9", None),
+        ("", "5.8.9", None),
+        ("go1.24.1", "5.99.0", None),
+    ],
+)
+def test_another_go_than_that_of_a_release(go_version, version, expected):
+    found = releases.other_go(go_version, version)
+    assert (found and (found.wanted, found.deadly)) == expected
+    assert found is None or ("ends" in found.outcome) is found.deadly

@@ -50,8 +50,20 @@ func main() {
 	if strings.Contains(text, "HANG") {
 		time.Sleep(time.Hour)
 	}
-	name := strings.TrimSuffix(os.Args[1], ".so") + "_v0.0.0_linux.so"
-	check(os.WriteFile(filepath.Join(source, name), artefact(text), 0o644))
+	check(os.WriteFile(filepath.Join(source, result()), artefact(text), 0o644))
+}
+
+// result is the name that the compiler of a version gives: that of its GITHUB_TAG, 5.3.0 if it has none. Those up to 4.0
+// have no arguments for a platform, and take the name that they are given.
+func result() string {
+	if len(os.Args) < 5 {
+		return os.Args[1]
+	}
+	tag, found := os.LookupEnv("GITHUB_TAG")
+	if !found {
+		tag = "v5.3.0"
+	}
+	return strings.TrimSuffix(os.Args[1], ".so") + "_" + tag + "_" + os.Args[3] + "_" + os.Args[4] + ".so"
 }
 
 func check(err error) {

@@ -122,7 +122,10 @@ func artefact(machine byte, id, text string) []byte {
 	info := make([]byte, 32)
 	copy(info, "\xff Go buildinf:\x08\x02")
 	mod := "0123456789abcdef" + "path\ttyk.internal/tyk_plugin" + id + "\nmod\ttyk.internal/tyk_plugin" + id + "\t(devel)\t\n" + "0123456789abcdef"
-	version := "go1.21.13"
+	version := "go1.24.11"
+	if os.Getenv("GITHUB_TAG") == "v5.3.0" {
+		version = "go1.21.13"
+	}
 	info = append(info, byte(len(version)))
 	info = append(info, version...)
 	info = append(info, byte(len(mod)&0x7f|0x80), byte(len(mod)>>7))

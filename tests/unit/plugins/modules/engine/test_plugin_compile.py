@@ -150,10 +150,11 @@ def test_the_source_is_prepared_and_the_folder_is_not(compile_it: Any, source: P
 
 
 def test_gopath_compilers_may_complete_go_mod(compile_it: Any) -> None:
-    output = only(compile_it(build={"version": "4.3.8"}))["output"]
+    old = {"GITHUB_TAG": "v4.3.8"}
+    output = only(compile_it(build={"version": "4.3.8"}, env=old))["output"]
     assert "GOFLAGS=-mod=mod" in output
     assert any(line.startswith("module plugin_HeaderPlugint0123456789ab|") for line in output)
-    output = only(compile_it(build={"version": "4.3.8"}, env={"GOFLAGS": "-x"}))["output"]
+    output = only(compile_it(build={"version": "4.3.8"}, env={"GOFLAGS": "-x", **old}))["output"]
     assert "GOFLAGS=-x -mod=mod" in output
 
 
@@ -281,6 +282,32 @@ def test_modules_in_other_versions_than_the_gateway_s(compile_it: Any, source: P
         assert [(one["code"], one["severity"]) for one in result["findings"]] == [("plugin-mismatch", "warning")]
         assert "github.com/sirupsen/logrus (v1.9.3, the gateway has v1.9.0)" in result["findings"][0]["message"]
         assert "rsc.io" not in result["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("version", "tag", "words"),
+    [
+        ("5.3.1", None, "called its result HeaderPlugin_v5.3.0_linux_amd64.so, so it is the plugin compiler of 5.3.0, not of 5.3.1"),
+        ("5.3.0", "", "called its result HeaderPlugin__linux_amd64.so, which the plugin compiler of 5.3.0 calls HeaderPlugin_v5.3.0"),
+        ("5.3.0", "v5.2.5", "says that it is the plugin compiler of 5.2.5 (GITHUB_TAG), not of 5.3.0"),
+        ("5.8.9", "v5.8.9", "by go1.21.13; the gateway 5.8.9 is of Go 1.24 and ends when it opens the plugin"),
+    ],
+)
+def test_the_compiler_of_another_version_is_not_believed_by_its_tag(
+    compile_it: Any, bare_image: str, tmp_path: Path, bench: Any, version: str, tag: Optional[str], words: str
+) -> None:
+    build = {"version": version, "image": bare_image}
+    result = compile_it(build=build, env={} if tag is None else {"GITHUB_TAG": tag})
+    assert [one["code"] for one in result["findings"]] == ["compiler-unusable"], result
+    assert f"The image {bare_image}" in result["msg"] and words in result["msg"]
+    assert whole(tmp_path / "out") == [] and leftovers(bench) == []
+
+
+def test_another_go_that_a_gateway_survives_is_left_to_the_load_test(compile_it: Any, bare_image: str) -> None:
+    result = compile_it(build={"version": "5.6.0", "image": bare_image}, env={"GITHUB_TAG": "v5.6.0"})
+    assert only(result)["go_version"] == "go1.21.13"
+    assert [(one["code"], one["severity"]) for one in result["findings"]] == [("plugin-go-version", "warning")]
+    assert "the gateway 5.6.0 is of Go 1.22 and refuses the plugin" in result["findings"][0]["message"]
 
 
 def test_a_result_of_another_toolchain_is_refused(compile_it: Any, source: Path, tmp_path: Path) -> None:
@@ -535,7 +562,7 @@ def test_one_image_for_two_versions_gives_each_a_result(
 ) -> None:
     given = arguments(source, image, tmp_path)
     (one,) = given["builds"]
-    other = {**one, "version": "5.3.1", "file": "HeaderPlugin_v5.3.1_linux_amd64.so"}
+    one, other = ({**one, "version": version, "file": f"HeaderPlugin_v{version}.so"} for version in ("4.0.15", "4.0.16"))
     result = run_module("plugin_compile", **{**given, "builds": [one, other]})
     assert not result.get("failed"), result
     assert [Path(build["path"]).name for build in result["builds"]] == [one["file"], other["file"]]

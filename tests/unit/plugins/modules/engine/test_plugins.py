@@ -113,7 +113,7 @@ def test_compile_then_cached(run_module: Any, source: Path, compiler: str, tmp_p
     assert predicted["diff"] == result["diff"]
     first = result["builds"][0]
     assert first["plugin_path"] == "tyk.internal/tyk_plugint0123456789ab"
-    assert first["go_version"] == "go1.21.13"
+    assert first["go_version"] == "go1.24.11"
     assert first["cached"] is False
     assert os.path.basename(first["path"]) == "HeaderPlugin_v5.8.9_linux_amd64.so"
     assert leftovers(bench, "tyk.upgrade.compile") == []
