@@ -56,13 +56,18 @@ options:
     description: What the bundle was made from. It is written into the bundle as C(tyk-upgrade.json).
     type: dict
   key:
-    description: A file with the RSA private key (PEM) that signs the bundle. Without it the bundle is not signed.
+    description:
+      - A file with the RSA private key (PEM) that signs the bundle. Without it or O(key_content) the bundle is not signed.
+      - Mutually exclusive with O(key_content).
     type: path
+  key_content:
+    description: The RSA private key itself (PEM).
+    type: str
   key_passphrase:
-    description: The passphrase of O(key).
+    description: The passphrase of the key.
     type: str
 requirements:
-  - cryptography (only with O(key))
+  - cryptography (only for signing)
 """
 
 EXAMPLES = r"""
@@ -148,7 +153,8 @@ def argument_spec() -> Dict[str, Any]:
             },
         },
         "provenance": {"type": "dict"},
-        "key": {"type": "path"},
+        "key": {"type": "path", "no_log": False},
+        "key_content": {"type": "str", "no_log": True},
         "key_passphrase": {"type": "str", "no_log": True},
     }
 
@@ -161,10 +167,12 @@ def members_of(params: Dict[str, Any]) -> List[Member]:
 
 
 def signer_of(module: AnsibleModule) -> Optional[Signer]:
-    path = module.params["key"]
-    if not path:
+    path, content = module.params["key"], module.params["key_content"]
+    if not path and not content:
         return None
     require(module, "cryptography", CRYPTOGRAPHY_IMPORT_ERROR)
+    if content:
+        return Signer(content.encode("utf-8"), module.params["key_passphrase"])
     try:
         with open(path, "rb") as handle:
             pem = handle.read()
@@ -219,7 +227,9 @@ def build(module: AnsibleModule, members: List[Member], signer: Optional[Signer]
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(), mutually_exclusive=[("key", "key_content")], supports_check_mode=True
+    )
     dest = module.params["dest"]
     members = members_of(module.params)
     missing = [member.path for member in members if member.content is None and not os.path.exists(member.path)]

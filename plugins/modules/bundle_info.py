@@ -85,6 +85,15 @@ options:
       - A file with the public key (PEM) that gateways have in their C(public_key_path). With it the bundle has to be
         signed, and its signature is verified.
     type: path
+  signing_key:
+    description:
+      - The RSA private key (PEM) by which the bundles to come are signed. A bundle that is signed has to be by this key,
+        since gateways have one public key; one that is not signed is no error.
+      - Mutually exclusive with O(public_key).
+    type: str
+  signing_passphrase:
+    description: The passphrase of O(signing_key).
+    type: str
   speed:
     description:
       - How many megabits a second gateways get from the store. With it the time of their download is judged against the
@@ -96,7 +105,7 @@ options:
     type: int
     default: 536870912
 requirements:
-  - cryptography (only for O(public_key))
+  - cryptography (only for O(public_key) and O(signing_key))
 """
 
 EXAMPLES = r"""
@@ -175,9 +184,15 @@ checksum_ok:
   returned: always
   type: bool
 signature_ok:
-  description: Whether the signature fits the files and O(public_key). None without that option.
+  description:
+    - Whether the signature fits the files and the key. None without O(public_key) or O(signing_key), and for a bundle that
+      need not be signed and is not.
   returned: always
   type: bool
+signing_key_id:
+  description: The SHA-256 of the public half of O(signing_key), which tells keys apart. Empty without that option.
+  returned: always
+  type: str
 resolves:
   description:
     - For each of O(versions) and O(expect_versions), the file that such a gateway opens for each hook path. None where
@@ -212,6 +227,7 @@ import base64
 import binascii
 import os
 import posixpath
+from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -221,6 +237,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._bundle_store_module i
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_signer import (
     CRYPTOGRAPHY_IMPORT_ERROR,
+    Signer,
     Verifier,
     pem_form,
 )
@@ -236,6 +253,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
+    fail,
     hide_url,
     http_arguments,
     http_client,
@@ -268,6 +286,8 @@ def argument_spec() -> Dict[str, Any]:
         "goos": {"type": "str", "default": "linux"},
         "goarch": {"type": "str", "default": "amd64"},
         "public_key": {"type": "path", "no_log": False},
+        "signing_key": {"type": "str", "no_log": True},
+        "signing_passphrase": {"type": "str", "no_log": True},
         "speed": {"type": "float"},
         "max_size": {"type": "int", "default": 512 * 1024 * 1024},
     }
@@ -283,6 +303,7 @@ def nothing(findings: List[Finding], name: Optional[str] = None) -> Dict[str, An
         "checksum": None,
         "checksum_ok": False,
         "signature_ok": None,
+        "signing_key_id": "",
         "resolves": {},
         "sha256": "",
         "size": 0,
@@ -301,14 +322,26 @@ def missing(subject: str, where: str) -> Finding:
     )
 
 
-def public_key_of(module: AnsibleModule) -> Optional[bytes]:
-    path = module.params["public_key"]
-    if not path:
+@dataclass(frozen=True)
+class Key:
+    """What signatures are verified with. required: whether a bundle has to be signed."""
+
+    public: bytes
+    required: bool = True
+    signing_id: str = ""
+
+
+def key_of(module: AnsibleModule) -> Optional[Key]:
+    path, signing = module.params["public_key"], module.params["signing_key"]
+    if not path and not signing:
         return None
     require(module, "cryptography", CRYPTOGRAPHY_IMPORT_ERROR)
+    if signing:
+        signer = Signer(signing.encode("utf-8"), module.params["signing_passphrase"])
+        return Key(signer.public_key, required=False, signing_id=signer.key_id)
     try:
         with open(path, "rb") as handle:
-            return handle.read(1024 * 1024)
+            return Key(handle.read(1024 * 1024))
     except OSError as problem:
         module.fail_json(
             msg=f"The public key {path} could not be read: {problem.strerror}. Give the path of a PEM file.",
@@ -318,24 +351,25 @@ def public_key_of(module: AnsibleModule) -> Optional[bytes]:
 
 
 def signature(
-    opened: bundle_archive.Opened, pem: bytes, versions: List[str], subject: str
-) -> Tuple[bool, List[Finding]]:
+    opened: bundle_archive.Opened, key: Key, versions: List[str], subject: str
+) -> Tuple[Optional[bool], List[Finding]]:
     """Whether gateways of these versions accept the signature, and what is wrong with it or with their key."""
-    findings = bundle_lint.lint_key(pem_form(pem), versions, subject)
+    findings = bundle_lint.lint_key(pem_form(key.public), versions, subject)
     if findings:
         return False, findings
     said = (opened.manifest or {}).get("signature")
     if not isinstance(said, str) or not said:
-        return False, [bundle_lint.unsigned(subject)]
+        return (False, [bundle_lint.unsigned(subject)]) if key.required else (None, [])
     try:
         signed = base64.b64decode("".join(said.splitlines()), validate=True)
     except (binascii.Error, ValueError):
         return False, [bundle_lint.wrongly_signed(subject, "is not written in base64")]
     try:
-        fits = opened.signed_digest is not None and Verifier(pem).fits(opened.signed_digest, signed)
+        fits = opened.signed_digest is not None and Verifier(key.public).fits(opened.signed_digest, signed)
     except ClientError as problem:
         return False, [problem.finding]
-    return fits, [] if fits else [bundle_lint.wrongly_signed(subject, "does not fit its files and the public key")]
+    which = "public key" if key.required else "key that is to sign the next one"
+    return fits, [] if fits else [bundle_lint.wrongly_signed(subject, f"does not fit its files and the {which}")]
 
 
 def speed_findings(params: Dict[str, Any], size: int, seconds: Optional[float], subject: str) -> List[Finding]:
@@ -350,7 +384,7 @@ def speed_findings(params: Dict[str, Any], size: int, seconds: Optional[float], 
 
 
 def opened_result(
-    path: str, subject: str, module: AnsibleModule, pem: Optional[bytes], seconds: Optional[float]
+    path: str, subject: str, module: AnsibleModule, key: Optional[Key], seconds: Optional[float]
 ) -> Dict[str, Any]:
     params = module.params
     opened = bundle_archive.read(path, params["max_size"], subject, module.tmpdir)
@@ -363,8 +397,8 @@ def opened_result(
         versions = list(dict.fromkeys([*params["versions"], *params["expect_versions"]]))
         resolves = bundles.resolutions(opened.manifest, names, versions, *platform)
         findings += bundle_lint.lint_versions(opened.manifest, names, params["expect_versions"], *platform, subject)
-        if pem is not None:
-            signed, wrong = signature(opened, pem, params["expect_versions"], subject)
+        if key is not None:
+            signed, wrong = signature(opened, key, params["expect_versions"], subject)
             findings += wrong
     findings += speed_findings(params, opened.size, seconds, subject)
     speed = params["speed"]
@@ -377,6 +411,7 @@ def opened_result(
         "checksum": opened.checksum,
         "checksum_ok": opened.checksum_ok,
         "signature_ok": signed,
+        "signing_key_id": key.signing_id if key is not None else "",
         "resolves": resolves,
         "sha256": opened.sha256,
         "size": opened.size,
@@ -386,24 +421,24 @@ def opened_result(
     }
 
 
-def from_store(module: AnsibleModule, pem: Optional[bytes]) -> Dict[str, Any]:
+def from_store(module: AnsibleModule, key: Optional[Key]) -> Dict[str, Any]:
     try:
         if module.params["url"]:
             store, name = store_of_url(module)
         else:
             store, name = store_of(module), module.params["name"]
             if module.params["find"]:
-                return found_by(module, store, module.params["find"], pem)
-        return fetched(module, store, name, pem)
+                return found_by(module, store, module.params["find"], key)
+        return fetched(module, store, name, key)
     except ClientError as problem:
         return nothing([problem.finding], module.params["name"])
 
 
-def found_by(module: AnsibleModule, store: BundleStore, wanted: Dict[str, Any], pem: Optional[bytes]) -> Dict[str, Any]:
+def found_by(module: AnsibleModule, store: BundleStore, wanted: Dict[str, Any], key: Optional[Key]) -> Dict[str, Any]:
     """The bundle that says that it was made from what is wanted. One that is damaged is none."""
     found: Dict[str, Dict[str, Any]] = {}
     for name in store.candidates(wanted["files"]):
-        result = fetched(module, store, name, pem)
+        result = fetched(module, store, name, key)
         if result["checksum_ok"] and result["provenance"] == wanted["provenance"]:
             found.setdefault(result["sha256"], {**result, "name": name})
     if len(found) > 1:
@@ -433,24 +468,24 @@ def store_of_url(module: AnsibleModule) -> Tuple[BundleStore, str]:
     return HttpStore(http_client(module, auth=auth), base, params["headers"]), unquote(name)
 
 
-def fetched(module: AnsibleModule, store: BundleStore, name: str, pem: Optional[bytes]) -> Dict[str, Any]:
+def fetched(module: AnsibleModule, store: BundleStore, name: str, key: Optional[Key]) -> Dict[str, Any]:
     path = temporary_file(module.tmpdir)
     try:
         with open(path, "wb") as sink:
             stored = store.fetch(name, sink, module.params["max_size"])
         if stored is None:
             return nothing([missing(name, store.name)], module.params["name"])
-        return opened_result(path, name, module, pem, round(stored.seconds, 3))
+        return opened_result(path, name, module, key, round(stored.seconds, 3))
     finally:
         os.unlink(path)
 
 
-def from_file(module: AnsibleModule, pem: Optional[bytes]) -> Dict[str, Any]:
+def from_file(module: AnsibleModule, key: Optional[Key]) -> Dict[str, Any]:
     src = module.params["src"]
     if not os.path.exists(src):
         return nothing([missing(os.path.basename(src), os.path.dirname(src) or ".")])
     try:
-        return opened_result(src, os.path.basename(src), module, pem, None)
+        return opened_result(src, os.path.basename(src), module, key, None)
     except ClientError as problem:
         return nothing([problem.finding])
     except OSError as problem:
@@ -478,13 +513,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         required_one_of=[("src", "url", "store")],
-        mutually_exclusive=[("src", "url", "store"), ("name", "find")],
+        mutually_exclusive=[("src", "url", "store"), ("name", "find"), ("public_key", "signing_key")],
         required_by={"find": ("store",)},
         supports_check_mode=True,
     )
     check_arguments(module)
-    pem = public_key_of(module)
-    result = from_file(module, pem) if module.params["src"] else from_store(module, pem)
+    try:
+        key = key_of(module)
+    except ClientError as problem:
+        fail(module, problem)
+    result = from_file(module, key) if module.params["src"] else from_store(module, key)
     module.exit_json(changed=False, **result)
 
 

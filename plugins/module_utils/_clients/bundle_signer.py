@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from typing import Optional
 
@@ -15,7 +16,12 @@ try:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_private_key,
+        load_pem_public_key,
+    )
 
     CRYPTOGRAPHY_IMPORT_ERROR: Optional[BaseException] = None
 except ImportError as import_error:
@@ -51,6 +57,17 @@ class Signer:
                 "Give an RSA private key.",
             )
         self._key = key
+
+    @property
+    def public_key(self) -> bytes:
+        """The public half in the PEM form that every gateway reads."""
+        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def key_id(self) -> str:
+        """What tells this key from others: the SHA-256 of its public half (DER, SubjectPublicKeyInfo), in hex."""
+        der = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(der).hexdigest()
 
     def sign(self, digest: bytes) -> str:
         """The signature for a SHA-256 digest."""

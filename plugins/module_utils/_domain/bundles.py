@@ -177,7 +177,10 @@ def bundle_directory(name: str) -> str:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a bundle was made from. Lies in the bundle, so that any later run can tell what it holds."""
+    """What a bundle was made from. Lies in the bundle, so that any later run can tell what it holds.
+
+    signed_by: the id of the key that signs it, empty where none does.
+    """
 
     stem: str
     sources: Mapping[str, str]
@@ -188,6 +191,7 @@ class Provenance:
     goarchs: Tuple[str, ...] = ("amd64",)
     edition: str = "ce"
     build_id: str = ""
+    signed_by: str = ""
 
     def inputs(self) -> Dict[str, Any]:
         """Everything that decides what is in the bundle; the build id follows from it."""
@@ -200,6 +204,7 @@ class Provenance:
             "goos": self.goos,
             "goarchs": sorted(self.goarchs),
             "edition": self.edition,
+            **({"signed_by": self.signed_by} if self.signed_by else {}),
         }
 
     def to_dict(self) -> Dict[str, Any]:
@@ -222,6 +227,7 @@ class Provenance:
                 goarchs=tuple(str(goarch) for goarch in data["goarchs"]),
                 edition=str(data["edition"]),
                 build_id=str(data["build_id"]),
+                signed_by=str(data.get("signed_by") or ""),
             )
         except (KeyError, AttributeError, TypeError) as problem:
             raise ValueError(f"The provenance lacks or misstates {problem}.") from problem

@@ -13,13 +13,14 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundles as bundle_format
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plugin_paths
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import Hook, Provenance
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import compiler_contract
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.failures import UNLOADABLE, failures
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, has_errors, warning
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import foreign, literal_possible
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
+    BUNDLE_SIGNATURE,
     PLUGIN_WINDOW,
     ApiMove,
     Build,
@@ -132,7 +133,7 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
             used.extend(bundle_format.plugin_stems(manifest))
             work.hooks.extend(bundle_format.hooks(manifest))
             served = _without_window(bundle, manifest, named[name], state, wanted, fleet, work)
-            in_use.append(_look_at(bundle, manifest, named[name], _digests(state, wanted), served))
+            in_use.append(_look_at(bundle, manifest, named[name], _digests(state, wanted), served, wanted.signing_key))
     if not has_errors(work.findings):
         work.findings.extend(_unused(wanted, used))
     _decide(in_use, state, wanted, fleet, work)
@@ -259,8 +260,9 @@ def _handed_over(used: _InUse, state: State, wanted: Wanted, work: PluginWork) -
             ]
     if not wrong:
         wrong = _one_for_strangers(bundle, bundle.manifest, fleet)
+        wrong += [] if bundle.signed else _unsigned(used.state, bundle.name, wanted, fleet)
     work.findings.extend(wrong)
-    return "" if wrong else bundle.name
+    return "" if has_errors(wrong) else bundle.name
 
 
 def _one_for_strangers(bundle: BundleState, manifest: Mapping[str, Any], fleet: Fleet) -> List[Finding]:
@@ -281,6 +283,38 @@ def _one_for_strangers(bundle: BundleState, manifest: Mapping[str, Any], fleet: 
                         )
                     )
     return list(dict.fromkeys(found))
+
+
+def _unsigned(bundle: BundleState, successor: str, wanted: Wanted, fleet: Fleet) -> List[Finding]:
+    """A signed bundle in use whose place an unsigned one would take."""
+    if not bundle.signed:
+        return []
+    strict = [str(version) for version in fleet.versions if not behaves(version, "uses-unverified-bundle")]
+    what = f"The bundle {bundle.name} is signed, and the one that takes its place would not be"
+    remedy = (
+        "Set tyk_bundle_key to the private key of the gateways' public_key_path."
+        if successor == bundle.name
+        else "Publish it signed, under another name."
+    )
+    if strict and BUNDLE_SIGNATURE not in wanted.accept:
+        return [
+            error(
+                BUNDLE_SIGNATURE,
+                successor,
+                f"{what}: where gateways {' and '.join(strict)} have a public_key_path, they refuse it.",
+                f"{remedy} If no gateway has one, say so with tyk_accept: [{BUNDLE_SIGNATURE}].",
+                source("drops-api-without-bundle"),
+            )
+        ]
+    return [
+        warning(
+            BUNDLE_SIGNATURE,
+            successor,
+            f"{what}; {'you accepted this' if strict else 'these gateways use it all the same'}.",
+            remedy,
+            source("uses-unverified-bundle"),
+        )
+    ]
 
 
 def _opened(manifest: Mapping[str, Any], names: Sequence[str], version: Version, goos: str, goarch: str) -> Set[str]:
@@ -411,6 +445,7 @@ def _look_at(
     apis: Sequence[ApiState],
     digests: Mapping[str, str],
     fleet: Fleet,
+    signing_key: str,
 ) -> _InUse:
     sources = {stem: digests[stem] for stem in bundle_format.plugin_stems(manifest) if stem in digests}
     complete = len(sources) == len(bundle_format.plugin_stems(manifest))
@@ -424,6 +459,7 @@ def _look_at(
         opens
         and complete
         and provenance is not None
+        and signing_key in ("", provenance.signed_by)
         and bundle_format.satisfies(provenance, sources, fleet.versions, fleet.goarchs, fleet.edition)
     )
     return _InUse(bundle, manifest, tuple(apis), sources, fleet, opens, satisfied)
@@ -444,9 +480,10 @@ def _new_bundle(
     findings += _without_artifact(stems, wanted, given, fleet)
     findings += [] if files is not None else _unplaceable(used.name, state, fleet)
     findings += _further_files(used)
+    findings += [] if wanted.signing_key else _unsigned(used.state, used.name, wanted, fleet)
     compilers, wrong = _compilers(state, fleet) if compiled else ({}, [])
     work.findings.extend(findings + wrong)
-    if findings or wrong:
+    if has_errors(findings + wrong):
         return None
     provenance = Provenance(
         stem=_stem(used.state),
@@ -457,6 +494,7 @@ def _new_bundle(
         goos=fleet.platforms[0][0],
         goarchs=fleet.goarchs,
         edition=fleet.edition,
+        signed_by=wanted.signing_key,
     )
     build_id = bundle_format.build_id(provenance)
     provenance = replace(provenance, build_id=build_id)
@@ -552,6 +590,7 @@ def _kept(bundle: BundleState, versions: Tuple[str, ...]) -> Bundle:
         files=tuple(sorted(bundle.file_names)),
         symbols={},
         versions=versions,
+        sha256=bundle.sha256,
     )
 
 

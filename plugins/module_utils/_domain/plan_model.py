@@ -24,8 +24,10 @@ NOTHING = "none"
 PLUGIN_WINDOW = "plugin-window"
 #: Plugins that APIs load by their path lie on the gateways for both versions.
 ENDPOINT_PLUGIN = "endpoint-plugin"
+#: New bundles are not signed though those in use are: no gateway has a public_key_path.
+BUNDLE_SIGNATURE = "bundle-signature"
 #: The findings that a user can agree to beforehand, by their code.
-ACCEPTABLE = (PLUGIN_WINDOW, ENDPOINT_PLUGIN)
+ACCEPTABLE = (PLUGIN_WINDOW, ENDPOINT_PLUGIN, BUNDLE_SIGNATURE)
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -59,7 +61,8 @@ class Plugin:
 @dataclass(frozen=True)
 class Wanted:
     """What the user asked for. redis: whether the data plane's Redis may be asked and written to. own_compilers: the versions
-    whose plugin compiler is one that the user named. accept: the codes of findings that the user has agreed to beforehand.
+    whose plugin compiler is one that the user named. signing_key: the id of the key by which new bundles are signed; empty where
+    they are not. accept: the codes of findings that the user has agreed to beforehand.
     """
 
     version: Version
@@ -71,6 +74,7 @@ class Wanted:
     stop_timeout: int = 60
     redis: bool = False
     own_compilers: Tuple[str, ...] = ()
+    signing_key: str = ""
     accept: Tuple[str, ...] = ()
 
     @classmethod
@@ -105,6 +109,7 @@ class Wanted:
             stop_timeout=int(data.get("stop_timeout") or 60),
             redis=data.get("redis") in (True, "true", "True"),
             own_compilers=tuple(str(version) for version in data.get("own_compilers") or []),
+            signing_key=str(data.get("signing_key") or ""),
             accept=_accept(data.get("accept") or []),
         )
 
@@ -161,6 +166,7 @@ class Bundle(Part):
 
     links: files that gateways have open already, each with the bundle and the file of that it is the same as. Go
     takes no second file with the same plugin path, but a link to the first. given: it was published by other means.
+    sha256: of the bundle as it lies in the store; empty as long as it does not.
     """
 
     name: str
@@ -176,6 +182,7 @@ class Bundle(Part):
     placed_for: str = ""
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     given: bool = False
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

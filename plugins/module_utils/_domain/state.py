@@ -202,6 +202,11 @@ class BundleState:
         return {**vars(self), "files": [dict(entry) for entry in self.files]}
 
     @property
+    def signed(self) -> bool:
+        """Whether its manifest holds a signature; whether that is right is another question."""
+        return bool((self.manifest or {}).get("signature"))
+
+    @property
     def file_names(self) -> List[str]:
         """The names of the files in the bundle, its manifest included if it was listed."""
         return [str(entry.get("name", "")) for entry in self.files]

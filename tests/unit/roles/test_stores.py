@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 import requests
@@ -65,6 +65,7 @@ class Bucket:
         self._server.start()
         host, port = self._server.get_host_and_port()
         access = {"endpoint_url": f"http://{host}:{port}", "region": "us-east-1"}
+        requests.post(f"{access['endpoint_url']}/moto-api/reset", timeout=10).raise_for_status()  # what earlier ones held
         access.update(access_key="root", secret_key="root-secret")
         self.store = {"kind": "s3", "bucket": "plugins", "prefix": "bundles", **access}
         self.store["url"] = f"{access['endpoint_url']}/plugins/bundles"
@@ -112,17 +113,20 @@ class World:
         self.dashboard = DashboardServer()
         self.plan: Dict[str, Any] = {}
         self.fetch_url = ""
+        self.settings: Dict[str, Any] = {}
         self.old = self.publish_old(plugin)
         self.dashboard.add("orders", self.old)
         (folder / "phases.yml").write_text(PHASES)
         (folder / "inventory.yml").write_text(yaml.safe_dump(self.inventory(plugin)))
 
-    def publish_old(self, plugin: str) -> str:
+    def publish_old(self, plugin: str, name: str = "header.zip", **signing: str) -> str:
         """The bundle in use, which others made, for a version that runs no more."""
         built = str(self.folder / "old.zip")
         files = [{"name": "HeaderPlugin_v5.3.0_linux_amd64.so", "path": plugin}]
-        run_module("bundle_build", {"dest": built, "manifest": {"custom_middleware": HOOK}, "files": files})
-        done = run_module("bundle_publish", {"store": self.kind.store, "name": "header.zip", "src": built})
+        manifest = {"custom_middleware": HOOK}
+        made = run_module("bundle_build", {"dest": built, "manifest": manifest, "files": files, **signing})
+        assert not made["failed"], made
+        done = run_module("bundle_publish", {"store": self.kind.store, "name": name, "src": built})
         assert done["changed"] and not done["failed"], done
         return str(done["name"])
 
@@ -149,7 +153,7 @@ class World:
         """Run in a process of its own, which must succeed or must not; `plan` is what its phases shared at the end."""
         (self.folder / "plan.json").unlink(missing_ok=True)
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.folder / "inventory.yml"), "--diff"]
-        command += ["-e", json.dumps({"phases": list(phases)})] + (["--check"] if check else [])
+        command += ["-e", json.dumps({"phases": list(phases), **self.settings})] + (["--check"] if check else [])
         done = subprocess.run(
             [*command, playbook or str(self.folder / "phases.yml")],
             cwd=self.folder,
@@ -227,6 +231,48 @@ def test_a_bucket_has_the_bundle_under_the_name_of_the_plan(world: World) -> Non
     assert world.planned == predicted and world.dashboard.bundle("orders") == predicted
     assert world.fetched(predicted) == (world.folder / "work" / predicted).read_bytes()
     assert changed(world.play("stage", "switch")) == 0 and world.plan["empty"] and world.new == [predicted]
+
+
+def key_pair(path: Path) -> Tuple[str, str]:
+    """A private key, sealed with the passphrase sesame, and the path of its public half."""
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    forms = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    sealed = forms.BestAvailableEncryption(b"sesame")
+    public = key.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
+    path.write_bytes(public)
+    return key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, sealed).decode(), str(path)
+
+
+def refusal(world: World) -> str:
+    """What a run says that must not publish anything; the next one begins without its journal."""
+    said = world.play("stage", fails=True)
+    world.forget()
+    return " ".join(said.split())
+
+
+@pytest.mark.parametrize("world", [Bucket], indirect=True)
+def test_what_is_signed_stays_signed_by_the_same_key(world: World, plugin: str) -> None:
+    private, public = key_pair(world.folder / "key.pem")
+    world.old = world.publish_old(plugin, "signed.zip", key_content=private, key_passphrase="sesame")
+    world.dashboard.add("orders", world.old)
+    known = set(world.kind.names())
+
+    assert "The bundle signed.zip is signed, and the one that takes its place would not be" in refusal(world)
+    world.settings = {"tyk_bundle_key": key_pair(world.folder / "another.pem")[0], "tyk_bundle_key_passphrase": "sesame"}
+    assert "does not fit its files and the key that is to sign" in refusal(world)
+    world.settings["tyk_bundle_key_passphrase"] = "mellon"
+    assert "the passphrase does not fit" in refusal(world)
+    assert set(world.kind.names()) == known
+
+    world.settings = {"tyk_bundle_key": private, "tyk_bundle_key_passphrase": "sesame"}
+    printed = world.play("stage", "switch")
+    assert "PRIVATE KEY" not in printed and "sesame" not in printed
+    arguments = {"src": str(world.folder / "work" / world.planned), "public_key": public, "expect_versions": [VERSION]}
+    seen = run_module("bundle_info", arguments)
+    assert seen["signature_ok"] is True and seen["findings"] == []
+    assert world.fetched(world.planned) == (world.folder / "work" / world.planned).read_bytes()
+    assert changed(world.play("stage", "switch")) == 0 and world.plan["empty"]
 
 
 @pytest.mark.parametrize("world", [Mserv], indirect=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -255,6 +256,24 @@ def test_a_signature_that_does_not_fit(tmp_path: Path, keys: Keys) -> None:
     path = signed(tmp_path, Keys(tmp_path / "others").private)
     result = info(path, public_key=keys.pkix)
     assert result["signature_ok"] is False and "does not fit its files and the public key" in errors(result)[0]
+
+
+def test_the_key_that_is_to_sign_the_next_bundle(tmp_path: Path, keys: Keys) -> None:
+    others = Keys(tmp_path / "others")
+    private = {"signing_key": Path(keys.private).read_text()}
+    signed_by_it = info(signed(tmp_path, keys.private), **private)
+    assert signed_by_it["signature_ok"] is True and signed_by_it["findings"] == []
+    assert re.fullmatch("[0-9a-f]{64}", signed_by_it["signing_key_id"])
+    unsigned = info(signed(tmp_path, None, "unsigned.zip"), **private)
+    assert unsigned["signature_ok"] is None and unsigned["findings"] == []
+    assert unsigned["signing_key_id"] == signed_by_it["signing_key_id"]
+    by_another = info(signed(tmp_path, others.private), **private)
+    assert by_another["signature_ok"] is False and "the key that is to sign the next one" in errors(by_another)[0]
+    assert info(signed(tmp_path, None))["signing_key_id"] == ""
+    other_id = info(signed(tmp_path, None), signing_key=Path(others.private).read_text())["signing_key_id"]
+    assert other_id != signed_by_it["signing_key_id"]
+    refused = run_failing("bundle_info", {"src": str(signed(tmp_path, None)), "signing_key": "no key"})
+    assert refused["msg"].startswith("The private key could not be read")
 
 
 @pytest.mark.parametrize("signature", ["", "%%%", "AAAA", None])

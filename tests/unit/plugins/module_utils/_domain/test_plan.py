@@ -675,6 +675,53 @@ def test_one_file_for_versions_of_different_generations_is_refused() -> None:
     assert "gateways 5.3.0 and 5.8.9 both open HeaderPlugin.so" in finding(plan, "cutover-unsupported").message
 
 
+SIGNED = "A" * 64
+
+
+def signed_world(to: str = TO) -> Dict[str, Any]:
+    state = world()
+    state["bundles"][0]["manifest"]["signature"] = "c2lnbmVk"
+    return state
+
+
+def test_a_signed_bundle_has_a_signed_successor() -> None:
+    plan = make(signed_world())
+    assert errors(plan) == ["bundle-signature"]
+    said = finding(plan, "bundle-signature")
+    assert said.subject == "header-1.zip" and "where gateways 5.8.9 have a public_key_path" in said.message
+    assert "tyk_bundle_key" in said.remedy and "tyk_accept: [bundle-signature]" in said.remedy
+    with_key = make(signed_world(), signing_key=SIGNED)
+    assert errors(with_key) == [] and {each.provenance["signed_by"] for each in with_key.new_bundles} == {SIGNED}
+    accepted = make(signed_world(), accept=["bundle-signature"])
+    assert errors(accepted) == [] and finding(accepted, "bundle-signature").severity is Severity.WARNING
+
+
+def test_gateways_that_use_what_they_cannot_verify_are_warned_about() -> None:
+    state = signed_world()
+    state["gateways"] = [gateway(host, "5.0.8") for host in ("gw1", "gw2")]
+    state["compilers"] = [compiler("5.0.8"), compiler("5.0.9")]
+    plan = make(state, version="5.0.9")
+    assert errors(plan) == [] and finding(plan, "bundle-signature").severity is Severity.WARNING
+
+
+def test_the_key_is_part_of_a_bundle_s_name_and_of_what_is_there_already() -> None:
+    names = [{each.name for each in make(world(), signing_key=key).new_bundles} for key in ("", "A" * 64, "B" * 64)]
+    assert not names[0] & names[1] and not names[1] & names[2]
+    state = settle(world(), signing_key=SIGNED).to_dict()
+    state["gateways"][0] = gateway("gw1", FROM)
+    assert make(state, signing_key=SIGNED).new_bundles == [] and make(state).new_bundles == []
+    assert make(state, signing_key="B" * 64).new_bundles
+
+
+def test_a_given_bundle_that_is_not_signed_though_the_one_in_use_is() -> None:
+    state = given_world()
+    state["bundles"][0]["manifest"]["signature"] = "c2lnbmVk"
+    plan = make(state, **GIVEN)
+    assert errors(plan) == ["bundle-signature"] and finding(plan, "bundle-signature").subject == "header-2.zip"
+    state["bundles"][1]["manifest"]["signature"] = "c2lnbmVk"
+    assert errors(make(state, **GIVEN)) == []
+
+
 def test_literals_that_compilers_would_change_are_told() -> None:
     state = world()
     state["sources"][0].update(module="header", literals=['main.go:12: "header-id"'])
