@@ -11,7 +11,11 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import api_definition_writer as writer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.dashboard import Dashboard
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, url_secrets
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import (
+    ClientError,
+    readable,
+    url_secrets,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import REQUESTS_IMPORT_ERROR, HttpClient
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts
 
@@ -80,10 +84,19 @@ def dashboard(module: AnsibleModule) -> Dashboard:
     )
 
 
-def hide_url(module: AnsibleModule, *urls: str) -> None:
-    """Keep passwords and query values of addresses out of everything that the module prints."""
+def hide_url(module: AnsibleModule, *urls: Optional[str]) -> None:
+    """Keep passwords and query values of addresses out of everything that the module prints.
+
+    Ends the module for an address that cannot be taken apart.
+    """
     for url in urls:
         module.no_log_values.update(url_secrets(url or ""))
+    if not all(readable(url or "") for url in urls):
+        module.fail_json(
+            msg="An address that was given cannot be read. Write what is special in its user and password "
+            "percent-encoded (/ as %2F, # as %23, ? as %3F, @ as %40, [ as %5B), and its port as a number.",
+            findings=[],
+        )
 
 
 def fail(module: AnsibleModule, problem: ClientError, **result: Any) -> NoReturn:

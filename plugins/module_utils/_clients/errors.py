@@ -9,6 +9,7 @@ failure message.
 
 from __future__ import annotations
 
+import re
 from typing import Set
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -38,26 +39,55 @@ class ClientError(Exception):
         return self.finding.code
 
 
-def mask_url(url: str) -> str:
-    """The address without user, password, query and fragment, fit to be printed."""
+#: An address in a text, and what ends a sentence or a clause behind it.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"`<>\\]+?(?=[:;,.)\]}']*(?:[\s\"`<>\\]|$))")
+_ENDS_HOST = re.compile(r"[/?#@]")
+UNREADABLE = "(an address that cannot be read)"
+
+
+def readable(url: str) -> bool:
+    """Whether an address can be taken apart: a password with / or # in it makes something else of its host and port."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = parts.port
+        return parts.port is not None or "@" in parts.netloc or not (parts.netloc.endswith(":") and "@" in url)
     except ValueError:
-        return "(an address that cannot be read)"
+        return False
+
+
+def mask_url(url: str) -> str:
+    """The address without user, password, query and fragment, fit to be printed."""
+    if not readable(url):
+        return UNREADABLE
+    parts = urlsplit(url)
+    host = parts.hostname or ""
     if ":" in host:
         host = f"[{host}]"
-    location = f"{host}:{port}" if port is not None else host
+    location = f"{host}:{parts.port}" if parts.port is not None else host
     return urlunsplit((parts.scheme, location, parts.path, "", ""))
 
 
+def mask_urls(text: str) -> str:
+    """A text, such as a line of a log, with each address in it as mask_url leaves it."""
+    return _ADDRESS.sub(lambda found: mask_url(found.group(0)), text)
+
+
 def url_secrets(url: str) -> Set[str]:
-    """The parts of an address that must not be printed: its password and the values of its query."""
+    """The parts of an address that must not be printed: its password and the values of its query.
+
+    A password may hold characters that should be percent-encoded and are not, so everything between the first colon and
+    the last @ is taken for one, too.
+    """
+    found = {value for _name, value in parse_qsl(url.partition("?")[2].partition("#")[0])}
+    found.update(one.partition("=")[2] for one in url.partition("?")[2].partition("#")[0].split("&"))
+    rest = url.partition("://")[2]
+    user, colon, password = rest.rpartition("@")[0].partition(":")
+    if colon and not _ENDS_HOST.search(user):
+        found.update((password, unquote(password)))
+        found.update(password[at + 1 :] for at, letter in enumerate(password) if letter == "@")  # taken for host and path
+        if not readable(url):
+            found.update(_ENDS_HOST.split(password))
     try:
-        parts = urlsplit(url)
-        password = parts.password or ""
+        found.update((urlsplit(url).password or "", unquote(urlsplit(url).password or "")))
     except ValueError:
-        return set()
-    found = {password, unquote(password), *(value for _name, value in parse_qsl(parts.query))}
+        pass  # what was found by hand is all there is
     return {secret for secret in found if len(secret) > 2}

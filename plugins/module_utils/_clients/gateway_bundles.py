@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_urls
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, warning
 
@@ -204,8 +205,11 @@ def log_errors(engine: Engine, container: str, since: Optional[int]) -> List[str
 
 
 def telling_lines(log: Iterable[str]) -> List[str]:
-    """The lines of a log that tell of a bundle or plugin that could not be used; the newest last."""
-    return list(deque((line for line in log if LOG_PATTERNS.search(line)), maxlen=MAX_LINES))
+    """The lines of a log that tell of a bundle or plugin that could not be used; the newest last.
+
+    Gateways log the address that they could not download from, with the credentials and signature in it.
+    """
+    return [mask_urls(line) for line in deque((line for line in log if LOG_PATTERNS.search(line)), maxlen=MAX_LINES)]
 
 
 def findings_of(container: str, bundles: Sequence[BundleSeen], lines: Sequence[str]) -> List[Finding]:

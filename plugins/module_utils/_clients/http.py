@@ -34,6 +34,20 @@ Result = TypeVar("Result")
 #: Answers longer than this are cut; no API answer is longer, and a broken server must not fill the memory.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 16
+#: Headers that say nothing of who asks.
+_OF_ANY_REQUEST = frozenset(
+    (
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",  # requests itself takes it out and puts in what is meant for the other host
+        "if-none-match",
+        "proxy-authorization",  # the same
+        "user-agent",
+    )
+)
 
 
 class Unreachable(Exception):
@@ -176,6 +190,7 @@ class HttpClient:
             certificate, key = self._client_cert
             session.cert = (certificate, key) if key else certificate
         adapter = HTTPAdapter(pool_connections=max(connections, 10), pool_maxsize=connections)
+        _keep_own_headers(session)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session
@@ -263,6 +278,23 @@ class HttpClient:
         if key not in self._proxies:
             self._proxies[key] = dict(requests.utils.get_environ_proxies(url))
         return self._proxies[key]
+
+
+def _keep_own_headers(session: requests.Session) -> None:
+    """Let no header of the caller follow a redirect to another host, port or to plain http.
+
+    requests itself holds back only Authorization, and a store's key is often in a header of its own.
+    """
+    usual: Any = session.rebuild_auth
+    leaves: Any = session.should_strip_auth
+
+    def rebuild_auth(prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        usual(prepared_request, response)
+        if leaves(str(response.request.url), str(prepared_request.url)):
+            for name in [one for one in prepared_request.headers if one.lower() not in _OF_ANY_REQUEST]:
+                del prepared_request.headers[name]
+
+    session.rebuild_auth = rebuild_auth  # type: ignore[method-assign]
 
 
 def _verify(validate_certs: bool, ca_path: Optional[str]) -> Union[bool, str]:

@@ -24,7 +24,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import directory_store
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, StoreServer
 
 NAME = "header-t1.zip"
@@ -635,3 +635,17 @@ def test_two_uploads_to_a_bucket_at_once(s3: Any, bucket: str, tmp_path: Path) -
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["done", "store-conflict"]
+
+
+@pytest.mark.parametrize("password", ["pass/word", "pass#word", "pass?word", "pass[word", "/pass"])
+def test_an_address_that_cannot_be_read_shows_nothing_of_its_password(password: str) -> None:
+    url = f"http://user:{password}@host/bundles/a.zip"
+    store = {"kind": "http", "url": url}
+    for args in ({"url": url}, {"store": store, "name": "a.zip"}):
+        result = run_failing("bundle_info", args)
+        assert "percent-encoded" in result["msg"] and password not in str(result["msg"]) + str(result["findings"])
+
+
+def test_a_password_that_is_taken_for_a_host_is_not_shown() -> None:
+    (finding,) = run_module("bundle_info", {"url": "http://user:p@no.such/word@host/a.zip", "timeout": 2})["findings"]
+    assert "no.such/word" not in finding["message"] and "did not answer" in finding["message"]

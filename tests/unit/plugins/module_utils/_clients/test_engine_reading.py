@@ -30,6 +30,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundl
     findings_of,
     loaded_from,
     shared_objects,
+    telling_lines,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Resolver, dns_addresses, dns_query
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_load import judge
@@ -345,6 +346,13 @@ ABOUT = f'level=error msg="%s" mwPath=/mw/bundles/{bundle_directory("a.zip")}/X.
 )
 def test_findings_about_bundles(seen: BundleSeen, lines: List[str], expected: List[Any]) -> None:
     assert [(one.code, one.severity.value) for one in findings_of("gw", [seen], lines)] == expected
+
+
+def test_lines_of_a_log_hold_no_secret_of_an_address() -> None:
+    told = 'level=error msg="Couldn\'t fetch bundle" error="Get \\"http://u:p4ss@s/a.zip?X-Sig=abc%%2F\\": EOF"'
+    assert telling_lines(["level=info msg=http://s/?x=y", told.replace("%%", "%")]) == [
+        'level=error msg="Couldn\'t fetch bundle" error="Get \\"http://s/a.zip\\": EOF"'
+    ]
 
 
 @pytest.mark.parametrize(

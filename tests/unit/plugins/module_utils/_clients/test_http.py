@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any, List, Set
 
 import pytest
+import requests
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import (
+    mask_url,
+    mask_urls,
+    url_secrets,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import (
     HttpClient,
     Unreachable,
@@ -32,6 +37,10 @@ from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import F
         ("https://host/mserv/api/mw/bundle?api_key=secret#x", "https://host/mserv/api/mw/bundle"),
         ("redis://:secret@[::1]:6379/0", "redis://[::1]:6379/0"),
         ("http://host:port/", "(an address that cannot be read)"),
+        ("http://user:pass/word@host/x", "(an address that cannot be read)"),
+        ("http://user:pa[ss@host/x", "(an address that cannot be read)"),
+        ("http://user:/secret@host/x", "(an address that cannot be read)"),
+        ("http://host:80/header@1.zip", "http://host:80/header@1.zip"),
     ],
 )
 def test_printed_addresses_hold_no_secret(url: str, printed: str) -> None:
@@ -44,10 +53,35 @@ def test_printed_addresses_hold_no_secret(url: str, printed: str) -> None:
         ("http://host/", set()),
         ("http://user:p%40ss@host/?key=hidden&v=1", {"p%40ss", "p@ss", "hidden"}),
         ("http://host:port/", set()),
+        ("http://user:pa/ss#word@host/x.zip", {"pa/ss#word", "word"}),
+        ("http://user:pass/word@host/x.zip", {"pass/word", "pass", "word"}),
+        ("http://user:/secret@host/", {"/secret", "secret"}),
+        ("http://user:se?cret=1@host/", {"se?cret=1", "cret=1", "1@host/"}),
+        ("http://user:se[cret@host/?key=hidden", {"se[cret", "hidden"}),
+        ("http://user:s@cret/word@host/", {"s@cret/word", "cret/word"}),
+        ("http://user:se%2Fcret@host/", {"se%2Fcret", "se/cret"}),
+        ("http://user:12/secret@host/", {"12/secret"}),
+        ("http://host/a.zip?signature=a%2Fb%3D", {"a%2Fb%3D", "a/b="}),
+        ("http://host/header@1.zip", set()),
+        ("redis://:pass/word@host:6379/0", {"pass/word", "pass", "word"}),
     ],
 )
 def test_secrets_of_an_address(url: str, secrets: Set[str]) -> None:
     assert url_secrets(url) == secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ('Get "http://u:p@host/a.zip?token=t0p": EOF', 'Get "http://host/a.zip": EOF'),
+        (r'error="Get \"https://host/a.zip?sig=x%2F\": timeout"', r'error="Get \"https://host/a.zip\": timeout"'),
+        ("Get http://host/a.zip?token=t0p: dial (see https://docs/x?y).", "Get http://host/a.zip: dial (see https://docs/x)."),
+        ("Get http://u:pa/ss@host/a.zip: dial", "Get (an address that cannot be read): dial"),
+        ("no address: a//b", "no address: a//b"),
+    ],
+)
+def test_addresses_in_a_text(text: str, printed: str) -> None:
+    assert mask_urls(text) == printed
 
 
 @pytest.mark.parametrize(
@@ -215,3 +249,46 @@ def test_in_parallel_keeps_the_order_and_the_bound() -> None:
 
     assert list(in_parallel(work, list(range(20)), 4)) == [number * 2 for number in range(20)]
     assert most[0] == 4
+
+
+@pytest.mark.parametrize("way", ["download", "request"])
+def test_credentials_do_not_follow_a_redirect_to_another_host(way: str) -> None:
+    with FixedServer(lambda request: (200, {}, b"content")) as other:
+        with FixedServer(lambda request: (302, {"Location": f"{other.url}/b"}, b"")) as first:
+            client = HttpClient(auth=("me", "s3cret"), headers={"X-Client": "key0"})
+            headers = {"X-Api-Key": "key1", "X-Tyk-Authorization": "key2", "Cookie": "c=key3"}
+            if way == "download":
+                answer = client.download(f"{first.url}/a", lambda piece: None, headers=headers)
+            else:
+                answer = client.request("GET", f"{first.url}/a", headers=headers, follow=True)
+        assert answer.status == 200
+        assert {"authorization", "x-api-key", "x-tyk-authorization", "cookie", "x-client"} <= set(first.requests[0].headers)
+        (followed,) = other.requests
+        assert set(followed.headers) == {"host", "user-agent", "accept", "accept-encoding", "connection"}
+
+
+def test_credentials_follow_a_redirect_on_the_same_host() -> None:
+    def answer(request: Request) -> Any:
+        return (302, {"Location": "/b"}, b"") if request.path == "/a" else (200, {}, b"content")
+
+    with FixedServer(answer) as server:
+        HttpClient(auth=("me", "s3cret")).download(f"{server.url}/a", lambda piece: None, headers={"X-Api-Key": "key1"})
+        assert [request.headers.get("x-api-key") for request in server.requests] == ["key1", "key1"]
+        assert [request.headers.get("authorization") for request in server.requests] == ["Basic bWU6czNjcmV0"] * 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("https://host/a", "http://host/a", False),
+        ("https://host/a", "https://host:8443/a", False),
+        ("http://host/a", "https://host/a", True),
+    ],
+)
+def test_credentials_do_not_follow_to_another_port_or_out_of_tls(before: str, after: str, kept: bool) -> None:
+    client = HttpClient()
+    response = requests.Response()
+    response.request = requests.Request("GET", before).prepare()
+    following = requests.Request("GET", after, headers={"X-Api-Key": "key1", "Accept": "*/*"}).prepare()
+    client._session.rebuild_auth(following, response)  # type: ignore[union-attr]
+    assert ("X-Api-Key" in following.headers) is kept and "Accept" in following.headers
