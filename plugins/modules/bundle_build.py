@@ -138,6 +138,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import PROVENANCE_FILE
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, require
 
+_LARGEST_KEY = 1024 * 1024
+
 
 def argument_spec() -> Dict[str, Any]:
     return {
@@ -175,10 +177,11 @@ def signer_of(module: AnsibleModule) -> Optional[Signer]:
         return Signer(content.encode("utf-8"), module.params["key_passphrase"])
     try:
         with open(path, "rb") as handle:
-            pem = handle.read()
+            pem = handle.read(_LARGEST_KEY)
     except OSError as problem:
         module.fail_json(
-            msg=f"The private key {path} could not be read: {problem.strerror}. Give the path of a PEM file."
+            msg=f"The private key {path} could not be read: {problem.strerror}. Give the path of a PEM file.",
+            findings=[],
         )
     return Signer(pem, module.params["key_passphrase"])
 

@@ -33,6 +33,12 @@ PKIX, PKCS1 = "PUBLIC KEY", "RSA PUBLIC KEY"
 #: Gateways that read PKCS#1 public keys too; all read PKIX. (go.mod of each tag: goverify of 2022-08 or later)
 READS_PKCS1 = ">=4.0.7, <4.1.0 | >=4.2.2"
 
+#: How openssl makes a PKIX public key of each other form.
+_TO_PKIX = (
+    (PKCS1, "openssl rsa -pubin -RSAPublicKey_in -pubout"),
+    ("CERTIFICATE", "openssl x509 -pubkey -noout"),
+    ("PRIVATE KEY", "openssl pkey -pubout"),
+)
 _NOTHING = (type(None),)
 _TEXT, _SWITCH = (str, *_NOTHING), (bool, *_NOTHING)
 _HOOK_TYPES: Mapping[str, Tuple[type, ...]] = {
@@ -222,13 +228,15 @@ def lint_key(form: str, versions: Iterable[Union[str, Version]], subject: str) -
         which = f"gateways {', '.join(blind)} cannot read"
     else:
         which = "no gateway can read"
+    begins = f"begins with '-----BEGIN {form}-----'" if form else "is no PEM file"
+    convert = next((command for ending, command in _TO_PKIX if form.endswith(ending)), "")
     return [
         error(
             "bundle-signature",
             subject,
-            f"The public key begins with '-----BEGIN {form}-----', which {which}; signed bundles are refused then.",
-            "Convert it (openssl rsa -pubin -RSAPublicKey_in -pubout, or openssl x509 -pubkey for a certificate), so "
-            f"that it begins with '-----BEGIN {PKIX}-----'.",
+            f"The public key {begins}, which {which}; signed bundles are refused then.",
+            f"{f'Convert it ({convert})' if convert else 'Give an RSA public key'}, so that it begins with "
+            f"'-----BEGIN {PKIX}-----'.",
             "goverify: rsa_verifier.go; go.mod of v4.0.6 and v4.2.1 against v4.0.7 and v4.2.2",
         )
     ]

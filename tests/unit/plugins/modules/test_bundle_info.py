@@ -310,7 +310,7 @@ def test_what_is_no_public_key(tmp_path: Path, keys: Keys) -> None:
     path = signed(tmp_path, keys.private)
     for public_key, part in (
         (str(tmp_path / "ec.pem"), "not an RSA key"),
-        (str(tmp_path / "text.pem"), "no gateway can read"),
+        (str(tmp_path / "text.pem"), "The public key is no PEM file, which no gateway can read"),
         (keys.private, "BEGIN PRIVATE KEY-----', which no gateway can read"),
     ):
         result = info(path, public_key=public_key)

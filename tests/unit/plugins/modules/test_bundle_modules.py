@@ -171,6 +171,7 @@ def test_a_signature_is_what_a_gateway_verifies(tmp_path: Path, sources: Any) ->
     assert not build(tmp_path / "a.zip", sources, **signing)["changed"], "the signature is reproducible too"
     wrong = build(tmp_path / "a.zip", sources, key=str(tmp_path / "key.pem"), key_passphrase="wrong secret")
     assert wrong["failed"] and "passphrase does not fit" in wrong["msg"] and "wrong secret" not in str(wrong)
+    assert [one["code"] for one in wrong["findings"]] == ["setting-invalid"]
 
 
 # --- info
