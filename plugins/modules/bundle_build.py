@@ -116,7 +116,7 @@ missing:
   type: list
   elements: str
 findings:
-  description: What is wrong.
+  description: What is wrong, or worth knowing about its manifest.
   returned: always
   type: list
   elements: dict
@@ -135,7 +135,9 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_signer
     Signer,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import local_writing
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import PROVENANCE_FILE
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, require
 
 _LARGEST_KEY = 1024 * 1024
@@ -193,10 +195,15 @@ def existing_of(dest: str) -> Dict[str, Any]:
     return {"sha256": sha256, "size": size}
 
 
+def directory_of(module: AnsibleModule) -> str:
+    """Where the bundle is written: in check mode to a place where nobody sees it."""
+    return str(module.tmpdir if module.check_mode else os.path.dirname(os.path.abspath(module.params["dest"])))
+
+
 def build(module: AnsibleModule, members: List[Member], signer: Optional[Signer]) -> Dict[str, Any]:
     dest = module.params["dest"]
     existing = existing_of(dest)
-    directory = module.tmpdir if module.check_mode else os.path.dirname(os.path.abspath(dest))
+    directory = directory_of(module)
     if not module.check_mode:
         os.makedirs(directory, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".bundle-", dir=directory)
@@ -220,6 +227,7 @@ def build(module: AnsibleModule, members: List[Member], signer: Optional[Signer]
         "sha256": built.sha256,
         "size": built.size,
         "files": list(built.manifest["file_list"]),
+        "findings": built.findings,
         "diff": {
             "before": existing,
             "after": {"sha256": built.sha256, "size": built.size},
@@ -241,18 +249,16 @@ def main() -> None:
             order = bundle_archive.file_list(module.params["manifest"], [member.name for member in members])
             nothing = {"checksum": None, "sha256": None, "size": None, "files": order, "findings": []}
             module.exit_json(changed=True, path=dest, missing=missing, **nothing)
-        result = build(module, members, signer_of(module))
+        signer = signer_of(module)
+        with local_writing(dest, f"The bundle {dest} could not be written", directory_of(module)):
+            result = build(module, members, signer)
     except ClientError as problem:
         fail(module, problem)
-    except OSError as problem:
-        module.fail_json(
-            msg=f"The bundle {dest} could not be written: {problem.strerror}. Give a path that this user may write, "
-            "on a file system with enough space.",
-            findings=[],
-        )
+    for finding in result["findings"]:
+        module.warn(finding.sentence())
     if module.check_mode:
         result["missing"] = []
-    module.exit_json(findings=[], **result)
+    module.exit_json(**{**result, "findings": to_dicts(result["findings"])})
 
 
 if __name__ == "__main__":

@@ -89,12 +89,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Built:
-    """A bundle that was written. checksum is the MD5 that its manifest carries, sha256 is that of the zip itself."""
+    """A bundle that was written. checksum is the MD5 that its manifest carries, sha256 is that of the zip itself.
+
+    findings: what is worth knowing about its manifest, none of it an error.
+    """
 
     checksum: str
     sha256: str
     size: int
     manifest: Mapping[str, Any]
+    findings: Tuple[Finding, ...] = ()
 
 
 @dataclass
@@ -225,7 +229,7 @@ def build(
     handle.flush()
     handle.seek(0)
     sha256, size = digest_of(handle)
-    return Built(digest, sha256, size, final)
+    return Built(digest, sha256, size, final, tuple(found))
 
 
 def _entry(name: str, level: int) -> zipfile.ZipInfo:

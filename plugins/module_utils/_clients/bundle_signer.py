@@ -57,7 +57,7 @@ def _why_unread(pem: bytes, passphrase: Optional[str], problem: BaseException) -
     if form.endswith("PUBLIC KEY"):
         return "it is a public key", "Give the private half of it, and the public half to the gateways."
     if not form.endswith("PRIVATE KEY"):
-        return f"it is no PEM private key{f' but a PEM {form.lower()}' if form else ''}", give
+        return f"it is not a PEM private key{f' but a PEM {form.lower()}' if form else ''}", give
     if encrypted and not passphrase:
         return "it is encrypted, and no passphrase was given", "Give its passphrase (key_passphrase)."
     if isinstance(problem, UnsupportedAlgorithm) or form in ("EC PRIVATE KEY", "DSA PRIVATE KEY"):

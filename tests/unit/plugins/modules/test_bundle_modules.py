@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module, small_disk
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import StoreServer
 
 MANIFEST = {"custom_middleware": {"driver": "goplugin", "pre": [{"name": "AddHeader", "path": "Header.so"}]}}
@@ -149,6 +149,33 @@ def test_a_manifest_that_no_gateway_could_read_is_refused(tmp_path: Path, source
     hook = {"name": "AddHeader", "path": "Header.so", "require_session": "maybe"}
     result = build(tmp_path / "a.zip", sources, manifest={"custom_middleware": {"driver": "goplugin", "pre": [hook]}})
     assert result["failed"] and "pre.require_session is a text and not true or false" in result["msg"]
+
+
+def test_what_is_worth_knowing_about_a_manifest_is_said(tmp_path: Path, sources: Any) -> None:
+    for check in (True, False):
+        result = build(tmp_path / "a.zip", sources, manifest={**MANIFEST, "author": "me"}, check=check)
+        (finding,) = result["findings"]
+        assert not result["failed"] and (finding["code"], finding["severity"]) == ("bundle-invalid", "warning")
+        assert "key author that gateways do not know" in finding["message"]
+        assert [finding["message"] in str(one) for one in result["warnings"]] == [True]
+    assert build(tmp_path / "b.zip", sources)["findings"] == []
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_full_disk_has_a_finding_and_leaves_nothing(tmp_path: Path, sources: Any, check: bool) -> None:
+    (tmp_path / "sources" / "old.so").write_bytes(b"\x7fELF" + os.urandom(200_000))
+    with small_disk(100_000):
+        result = build(tmp_path / "out" / "a.zip", sources, check=check)
+    (finding,) = result["findings"]
+    assert result["failed"] and finding["code"] == "disk-small"
+    assert f"The bundle {tmp_path}/out/a.zip could not be written" in finding["message"]
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, sources: Any) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = build(tmp_path / "file" / "a.zip", sources)
+    assert result["failed"] and [one["code"] for one in result["findings"]] == ["setting-invalid"]
 
 
 def test_a_signature_is_what_a_gateway_verifies(tmp_path: Path, sources: Any) -> None:
