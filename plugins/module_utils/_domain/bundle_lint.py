@@ -109,13 +109,16 @@ def lint_versions(
     goarch: str,
     subject: str,
 ) -> List[Finding]:
-    """Gateways that would open no file for a hook, or one that is meant for another version."""
+    """Gateways that would open no file for a hook that runs, or one that is meant for another version."""
     if not is_go(manifest):
         return []
     findings: List[Finding] = []
     for version in versions:
         said = set()
+        heeds = behaves(version, "respects-disabled-bundle")
         for hook in hooks(manifest):
+            if hook.disabled and heeds:
+                continue  # such a gateway opens nothing for it
             finding = _hook_finding(hook, as_version(version), names, goos, goarch, subject)
             if finding is not None and finding.message not in said:
                 said.add(finding.message)

@@ -179,3 +179,14 @@ def test_what_was_measured_elsewhere_is_a_warning():
 def test_forms_of_public_keys(form, wanted, wrong):
     findings = lint_key(form, wanted, "b.zip")
     assert [finding.code for finding in findings] == (["bundle-signature"] if wrong else [])
+
+
+@pytest.mark.parametrize("kind", ["pre", "auth_check", "post_key_auth", "post", "response"])
+def test_a_hook_that_is_switched_off_needs_no_file_where_gateways_heed_that(kind: str) -> None:
+    hook = {"name": "F", "path": "Gone.so", "disabled": True}
+    manifest = with_hooks(**{kind: hook if kind == "auth_check" else [hook]})
+    found = lint_versions(manifest, ["X.so"], ["4.3.8", "5.0.0", "5.8.9"], "linux", "amd64", "b.zip")
+    assert [(one.code, "gateway 4.3.8 " in one.message) for one in found] == [("bundle-no-file", True)]
+    running = with_hooks(**{kind: {**hook, "disabled": False} if kind == "auth_check" else [{**hook, "disabled": False}]})
+    found = lint_versions(running, ["X.so"], ["4.3.8", "5.0.0", "5.8.9"], "linux", "amd64", "b.zip")
+    assert [one.code for one in found] == ["bundle-no-file"] * 3
