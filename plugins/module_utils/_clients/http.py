@@ -226,7 +226,10 @@ class HttpClient:
         headers: Optional[Mapping[str, str]] = None,
         timeout: Optional[float] = None,
     ) -> Answer:
-        """GET an address and hand the body to the sink in pieces, if the status is 200; else return the body."""
+        """GET an address and hand the body to the sink in pieces, if the status is 200.
+
+        The answer holds the beginning of the body whatever the status, so that an error in it can be read.
+        """
         started = time.monotonic()
         try:
             with self._open("GET", url, headers, None, None, None, True, timeout) as response:
@@ -235,7 +238,7 @@ class HttpClient:
                 else:
                     content = b""
                     for piece in response.iter_content(_CHUNK):
-                        content = content or piece[:256]
+                        content += piece[: _CHUNK - len(content)]
                         sink(piece)
                 return Answer(response.status_code, content, response.headers, time.monotonic() - started)
         except (requests.exceptions.RequestException, OSError, ValueError) as problem:

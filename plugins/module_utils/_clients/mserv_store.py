@@ -86,7 +86,7 @@ class MservStore(WebStore):
             if looks_like_html(content_type, answer.content):
                 raise web_page(self.name, "GET", url)
             return receiver.stored(answer.seconds)
-        if answer.status == 404 or any(said in _complaint(answer) for said in _UNKNOWN):
+        if answer.status == 404 or (_complaint(answer) and any(said in _error_of(answer) for said in _UNKNOWN)):
             return None
         raise self._refused("could not hand it out", "GET", url, answer)
 
@@ -225,7 +225,7 @@ class MservStore(WebStore):
             code, remedy = "store-forbidden", _CREDENTIALS
         elif answer.status == 404 or (answer.status == 200 and not _is_payload(answer)):
             remedy = "Give the address of mserv, which ends before /api/mw (on Tyk Cloud in /mserv)."
-        elif _ONE_FILE in said:
+        elif _ONE_FILE in _error_of(answer) or _ONE_FILE in said:
             code, source = "store-limit", "mserv v1.0.1:api/api.go, lifted in v1.1.0"
             remedy = "Upgrade mserv to 1.1.0 or later: earlier ones take bundles with one file only."
         elif answer.status in (413, 507):
@@ -273,11 +273,15 @@ def _is_payload(answer: Answer) -> bool:
     return isinstance(answer.json_object().get("Status"), str)
 
 
+def _error_of(answer: Answer) -> str:
+    """The whole error text of mserv, in one line."""
+    return " ".join(str(answer.json_object().get("Error") or "").split())
+
+
 def _complaint(answer: Answer) -> str:
-    """What mserv says went wrong, whatever the HTTP status; empty when nothing did."""
-    content = answer.json_object()
-    status = content.get("Status")
+    """What mserv says went wrong, whatever the HTTP status; empty when nothing did. Short enough for a sentence."""
+    status = answer.json_object().get("Status")
     if not isinstance(status, str) or status.lower() == "ok":
         return ""
-    said = " ".join(str(content.get("Error") or "").split())
+    said = _error_of(answer)
     return f"the status {status!r} ({said[:200]})" if said else f"the status {status!r}"

@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.mserv import MservServer, payload
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.mserv import NO_RECORD, MservServer, payload
 
 MANIFEST = {"custom_middleware": {"driver": "goplugin", "pre": [{"name": "AddHeader", "path": "Header.so"}]}}
 KEY = "mserv-api-key"
@@ -132,6 +132,21 @@ def test_an_error_with_the_status_of_success_while_reading(server: MservServer, 
     server.forge = lambda request: payload(200, None, "the file store is away")
     result = info(server, name)
     assert not result["found"] and "the file store is away" in result["findings"][0]["message"]
+
+
+LONG = "get mw by id error: " + "the driver of the database says a lot " * 20
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_long_error_is_read_whole_and_shown_in_part(server: MservServer, bundle: Path, status: int) -> None:
+    name = publish(server, bundle)["name"]
+    server.forge = lambda request: payload(status, None, LONG) if request.path.endswith(name) else None
+    result = info(server, name)
+    assert not result["found"] and [one["code"] for one in result["findings"]] == ["store-unreachable"]
+    assert "the status 'error' (get mw by id error: the driver" in result["findings"][0]["message"]
+    assert len(result["findings"][0]["message"]) < 500
+    server.forge = lambda request: payload(status, None, LONG + NO_RECORD) if request.path.endswith(name) else None
+    assert [one["code"] for one in info(server, name)["findings"]] == ["bundle-missing"]
 
 
 @pytest.mark.parametrize("act", [publish, probe])
