@@ -471,7 +471,7 @@ def store_of_url(module: AnsibleModule) -> Tuple[BundleStore, str]:
 def fetched(module: AnsibleModule, store: BundleStore, name: str, key: Optional[Key]) -> Dict[str, Any]:
     path = temporary_file(module.tmpdir)
     try:
-        with open(path, "wb") as sink:
+        with open(path, "wb", buffering=0) as sink:
             stored = store.fetch(name, sink, module.params["max_size"])
         if stored is None:
             return nothing([missing(name, store.name)], module.params["name"])

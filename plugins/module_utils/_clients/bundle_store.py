@@ -23,6 +23,11 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archiv
     flat_name_problem,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import (
+    folder_of,
+    local_writing,
+    write_whole,
+)
 
 PROBE_CONTENT = b"Written by tyk.upgrade to prove that this store can be written; safe to delete.\n"
 
@@ -70,7 +75,8 @@ class BundleStore:
     def fetch(self, name: str, sink: Optional[IO[bytes]] = None, max_size: Optional[int] = None) -> Optional[Stored]:
         """Read what the store holds under a name, or None when it holds nothing. Raises ClientError.
 
-        What was written into the sink is worth something only when this returns.
+        What was written into the sink is worth something only when this returns. The sink has no buffer, since that
+        would meet a full disk only when it is closed.
         """
         raise NotImplementedError
 
@@ -95,7 +101,7 @@ class BundleStore:
         name = f"tyk-upgrade-probe-{uuid.uuid4().hex}.txt"
         path = temporary_file()
         try:
-            with open(path, "wb") as handle:
+            with local_writing(name, f"The file {name} could not be made", os.path.dirname(path)), open(path, "wb") as handle:
                 handle.write(PROBE_CONTENT)
             self._write(name, path, len(PROBE_CONTENT))
             self._read_back(name, hashlib.sha256(PROBE_CONTENT).hexdigest(), len(PROBE_CONTENT))
@@ -208,7 +214,9 @@ class Receiver:
             )
         self._sha256.update(piece)
         if self._sink is not None:
-            self._sink.write(piece)
+            what = f"Bundle {self._name} from the store {self._store} could not be kept"
+            with local_writing(self._name, what, folder_of(self._sink)):
+                write_whole(self._sink, piece)
 
     def stored(self, seconds: float) -> Stored:
         """What arrived."""
@@ -236,7 +244,8 @@ def check_readable_name(name: str) -> None:
 
 
 def temporary_file(directory: Optional[str] = None) -> str:
-    """The path of a new empty file that only this user can read."""
-    handle, path = tempfile.mkstemp(prefix="tyk-upgrade-", dir=directory)
-    os.close(handle)
-    return path
+    """The path of a new empty file that only this user can read. Raises ClientError."""
+    with local_writing("temporary file", "A temporary file could not be made", directory or tempfile.gettempdir()):
+        handle, path = tempfile.mkstemp(prefix="tyk-upgrade-", dir=directory)
+        os.close(handle)
+        return path

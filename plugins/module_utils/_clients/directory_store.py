@@ -24,13 +24,13 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store 
     check_readable_name,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import FULL
 
 _CHUNK = 1 << 20
 #: What a bundle is called while it is written. One that is older was left by a process that was killed.
 _TEMPORARY = ".tyk-upgrade-"
 _STALE_SECONDS = 24 * 3600
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
 
@@ -119,7 +119,7 @@ class DirectoryStore(BundleStore):
         elif problem.errno in _READ_ONLY:
             code = "store-forbidden" if purpose == "read" else "store-read-only"
             remedy = f"Let the user who runs this task {purpose} there."
-        elif problem.errno in _FULL:
+        elif problem.errno in FULL:
             code, remedy = "store-limit", "Make room on its file system."
         return ClientError(code, name or self.name, f"In the bundle store {self.name}, {what}: {said}.", remedy)
 

@@ -24,7 +24,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import directory_store
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module, small_disk
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, StoreServer
 
 NAME = "header-t1.zip"
@@ -374,6 +374,38 @@ def test_tls_with_certificates_of_ones_own(bundle: Path, tmp_path: Path) -> None
         assert publish({**store, "client_cert": "/no/such.pem", **own}, bundle, name="n.zip")["failed"]
 
 
+# --- a full disk on the host that runs the module
+
+
+def full_here(store: Dict[str, Any]) -> None:
+    with small_disk(100_000):
+        result = info(store)
+    (finding,) = result["findings"]
+    assert finding["code"] == "disk-small" and not result["found"]
+    assert f"Bundle {NAME} from the store" in finding["message"] and "on the host that runs the task" in finding["message"]
+    assert "Make room on the file system of" in finding["remedy"]
+
+
+def test_a_full_disk_here_is_not_the_fault_of_a_folder(tmp_path: Path, bundle: Path) -> None:
+    store = {"kind": "directory", "path": str(tmp_path)}
+    assert publish(store, bundle)["changed"]
+    full_here(store)
+
+
+def test_a_full_disk_here_is_not_the_fault_of_a_server(bundle: Path) -> None:
+    with StoreServer() as server:
+        store = {"kind": "http", "url": server.url}
+        assert publish(store, bundle)["changed"]
+        full_here(store)
+        assert server.count("GET") == 3, "it is not tried again"
+
+
+def test_no_room_for_the_file_that_proves_a_store(tmp_path: Path) -> None:
+    with small_disk(10):
+        result = probe({"kind": "directory", "path": str(tmp_path)})
+    assert result["failed"] and code(result) == "disk-small"
+
+
 # --- S3
 
 
@@ -430,6 +462,11 @@ def in_bucket(s3: Any, bucket: str, **more: Any) -> Dict[str, Any]:
 
 def keys(s3: Any, bucket: str) -> List[str]:
     return [entry["Key"] for entry in s3.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+def test_a_full_disk_here_is_not_the_fault_of_a_bucket(s3: Any, bucket: str, bundle: Path) -> None:
+    assert publish(in_bucket(s3, bucket), bundle)["changed"]
+    full_here(in_bucket(s3, bucket))
 
 
 def test_a_bucket_gets_the_bundle(s3: Any, bucket: str, bundle: Path) -> None:
