@@ -49,8 +49,7 @@ _MODE = stat.S_IFREG | 0o644
 _CHUNK = 1 << 20
 _ELF = b"\x7fELF"
 _END = struct.Struct("<4s4H2LH")
-_END_ZIP64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR_ZIP64 = struct.Struct("<4sLQL")
+_END_SIGNATURE = b"PK\x05\x06"
 #: What zipfile and zlib raise for a zip that is none, or not a whole one.
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -276,8 +275,7 @@ def read(path: str, max_size: int, subject: str = "", scratch: Optional[str] = N
         if opened.size > max_size:
             raise _TooMuch("has")
         opened.sha256 = digest_of_path(path)[0]
-        _check_directory(path)
-        with zipfile.ZipFile(path) as archive:
+        with _opened_zip(path) as archive:
             _Reading(archive, max_size, subject, opened, scratch).everything()
     except _TooMuch as too_much:
         opened.findings.append(
@@ -303,8 +301,7 @@ def manifest_of(path: str) -> Dict[str, Any]:
     opened = Opened()
     subject = os.path.basename(path)
     try:
-        _check_directory(path)
-        with zipfile.ZipFile(path) as archive:
+        with _opened_zip(path) as archive:
             found = _Reading(archive, MAX_MANIFEST_BYTES, subject, opened).json_object(MANIFEST)
     except (*_DAMAGED, KeyError) as problem:
         raise _invalid(
@@ -323,26 +320,45 @@ def _clause(problem: BaseException) -> str:
     return " ".join(str(problem).rstrip(".").split()) or type(problem).__name__
 
 
-def _check_directory(path: str) -> None:
-    """Raise ValueError for a zip whose list of files is longer than any bundle's: to read it would fill the memory."""
-    with open(path, "rb") as handle:
-        size = handle.seek(0, os.SEEK_END)
-        start = max(0, size - _END.size - 0xFFFF)
-        handle.seek(start)
-        tail = handle.read()
-        at = tail.rfind(b"PK\x05\x06")
-        if at < 0 or len(tail) - at < _END.size:
-            return  # not a zip; opening it says so
-        length = _END.unpack_from(tail, at)[5]
-        locator = start + at - _LOCATOR_ZIP64.size
-        if locator >= 0:
-            handle.seek(locator)
-            signature, _disk, offset, _disks = _LOCATOR_ZIP64.unpack(handle.read(_LOCATOR_ZIP64.size))
-            if signature == b"PK\x06\x07" and offset <= size - _END_ZIP64.size:
-                handle.seek(offset)
-                length = max(length, _END_ZIP64.unpack(handle.read(_END_ZIP64.size))[8])
-    if length > MAX_DIRECTORY_BYTES:
-        raise ValueError(f"its list of files alone has {length} bytes")
+class _Source(io.BufferedReader):
+    """A bundle's file as zipfile reads it. Nothing long is read before the list of files is known.
+
+    How the end of a zip is found differs between releases of Python, so what they read is bounded and not foretold.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self.opening = True
+
+    def read(self, size: Optional[int] = -1) -> bytes:
+        """Raises ValueError for a list of files that is longer than any bundle's: to read it would fill the memory."""
+        if self.opening and size is not None and size > MAX_DIRECTORY_BYTES:
+            raise ValueError(f"its list of files alone has {size} bytes")
+        return super().read(size)
+
+
+@contextmanager
+def _opened_zip(path: str) -> Iterator[zipfile.ZipFile]:
+    """Raises OSError, and what zipfile raises for a file that is no zip."""
+    with _Source(path) as source:
+        _check_end(source)
+        with zipfile.ZipFile(source) as archive:
+            source.opening = False
+            yield archive
+
+
+def _check_end(source: IO[bytes]) -> None:
+    """Raise ValueError for a zip in whose last record another one begins: gateways and zipfile would take different ones."""
+    size = source.seek(0, os.SEEK_END)
+    source.seek(max(0, size - _END.size - 0xFFFF))
+    tail = source.read()
+    at = tail.find(_END_SIGNATURE)
+    while 0 <= at <= len(tail) - _END.size:
+        if at + _END.size + _END.unpack_from(tail, at)[7] == len(tail):
+            if tail.find(_END_SIGNATURE, at + 1) >= 0:
+                raise ValueError("the record at its end is there twice")
+            return
+        at = tail.find(_END_SIGNATURE, at + 1)
 
 
 @dataclass

@@ -359,9 +359,13 @@ def test_a_file_larger_than_what_may_be_read_is_not_read(tmp_path: Path) -> None
     assert "has more than 536870912 bytes" in errors(result)[0] and result["sha256"] == ""
 
 
-@pytest.mark.parametrize("wide", [False, True])
-def test_a_list_of_files_that_fills_the_memory_is_not_read(tmp_path: Path, wide: bool) -> None:
-    """A zip of a million entries, in the plain and in the zip64 form; reading it must not need their memory."""
+@pytest.mark.parametrize("form", ["plain", "wide", "hidden", "twice"])
+def test_a_list_of_files_that_fills_the_memory_is_not_read(tmp_path: Path, form: str) -> None:
+    """A zip of a million entries, in the plain and in the zip64 form; reading it must not need their memory.
+
+    hidden: the end of the zip64 form is where the locator does not point to. twice: the end begins once more in itself.
+    """
+    wide = form in ("wide", "hidden")
     entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
     count = 1_000_000 if wide else 65_000
     path = tmp_path / "many.zip"
@@ -371,10 +375,11 @@ def test_a_list_of_files_that_fills_the_memory_is_not_read(tmp_path: Path, wide:
         length = count * len(entry)
         if wide:
             handle.write(struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, length, 0))
-            handle.write(struct.pack("<4sLQL", b"PK\x06\x07", 0, length, 1))
+            handle.write(struct.pack("<4sLQL", b"PK\x06\x07", 0, 0 if form == "hidden" else length, 1))
             handle.write(struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0))
         else:
-            handle.write(struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, length, 0, 0))
+            disks = struct.unpack("<2H", b"PK\x05\x06") if form == "twice" else (0, 0)
+            handle.write(struct.pack("<4s4H2LH", b"PK\x05\x06", *disks, count, count, length, 0, 0))
     script = (
         "import sys\n"
         "from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive\n"
@@ -389,7 +394,31 @@ def test_a_list_of_files_that_fills_the_memory_is_not_read(tmp_path: Path, wide:
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, env=environment
     )
     kilobytes, _space, message = done.stdout.partition(" ")
-    assert "its list of files alone has" in message and int(kilobytes) < 20_000
+    assert int(kilobytes) < 10_000
+    expected = {"twice": "the record at its end is there twice", "hidden": "is not a zip that can be read to its end"}
+    assert expected.get(form, "its list of files alone has") in message
+
+
+@pytest.mark.parametrize("more", [b"", b"a remark"])
+def test_a_record_at_the_end_that_is_doubled_is_refused_with_a_sentence(good: Path, tmp_path: Path, more: bytes) -> None:
+    content = good.read_bytes()
+    record = content[-22:]
+    doubled = tmp_path / "doubled.zip"
+    doubled.write_bytes(content[:-2] + struct.pack("<H", len(record + more)) + more + record)
+    (finding,) = info(doubled)["findings"]
+    assert finding["code"] == "bundle-invalid" and "the record at its end is there twice" in finding["message"]
+    doubled.write_bytes(content + record)
+    (finding,) = info(doubled)["findings"]
+    assert finding["code"] == "bundle-invalid" and "is not a zip that can be read to its end" in finding["message"]
+
+
+def test_a_zip_in_a_bundle_and_a_remark_are_fine(tmp_path: Path) -> None:
+    inner = zipped(tmp_path / "inner.zip", {"a": b"1"}).read_bytes()
+    files = {"X.so": ELF, "data.zip": inner}
+    path = zipped(tmp_path / "a.zip", files, manifest_for(files), zipfile.ZIP_STORED)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"a remark"
+    assert info(path)["findings"] == []
 
 
 def test_a_bundle_as_the_gateways_own_command_makes_it(tmp_path: Path) -> None:
