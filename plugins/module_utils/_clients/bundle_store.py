@@ -182,7 +182,9 @@ class BundleStore:
             name,
             f"The bundle store {self.name} already holds other content under the name {name} "
             f"(sha256 {stored.sha256[:12]}..., {stored.size} bytes); nothing was written.",
-            "Publish under a new name: gateways keep a bundle by its name and never notice new content under it.",
+            f"If no API definition names {name} or ever did, delete {self.address(name)} and run again. Otherwise publish "
+            "under another name, for gateways that have a bundle never look at its name again; in an upgrade the name "
+            "follows from the plugins, and any change to the source of one gives another.",
         )
 
 

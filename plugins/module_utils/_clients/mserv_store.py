@@ -182,7 +182,8 @@ class MservStore(WebStore):
             name,
             f"The bundle {name} in the store {self.name} (sha256 {stored.sha256[:12]}..., {stored.size} bytes) is not "
             "the same to the byte as the one to publish; nothing was uploaded.",
-            "Build it where it was built before; or delete it in the store, as long as no API definition names it.",
+            f"Build it where it was built before. Or, if no API definition names {name}, delete it there "
+            f"(DELETE {mask_url(self._url('api', 'mw', name))}) and run again: it gets a new name then.",
         )
 
     def _served(self) -> Iterator[Tuple[str, Dict[str, Any]]]:

@@ -119,6 +119,9 @@ def test_a_folder_keeps_what_it_has(folder: Path, bundle: Path, check: bool) -> 
     (folder / NAME).write_text("other")
     result = publish(in_folder(folder), bundle, check=check)
     assert result["failed"] and code(result) == "store-conflict" and (folder / NAME).read_text() == "other"
+    remedy = result["findings"][0]["remedy"]
+    assert f"If no API definition names {NAME} or ever did, delete {folder / NAME} and run again" in remedy
+    assert "publish under another name" in remedy and "any change to the source of one gives another" in remedy
 
 
 def test_check_mode_leaves_a_folder_alone(folder: Path, bundle: Path) -> None:

@@ -324,6 +324,7 @@ def test_published_under_the_name_that_it_has_there(quick: MservServer, tmp_path
     assert again(bundle)["name"] == name and not again(bundle)["changed"]
     other = again(make(tmp_path, 2, "other.zip", provenance=MADE))
     assert other["failed"] and other["findings"][0]["code"] == "store-conflict" and len(quick.records) == 1
+    assert f"delete it there (DELETE {quick.url}/api/mw/{name})" in other["findings"][0]["remedy"]
     if check:
         unbuilt = again(tmp_path / "not-built-yet.zip")
         assert not unbuilt["changed"] and unbuilt["name"] == name
