@@ -18,8 +18,10 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-from ansible.plugins.action.normal import ActionModule as OrdinaryModule
 from ansible.utils.display import Display
+
+from ansible_collections.tyk.upgrade.plugins.action.reached import ActionModule as ReachedModule
+from ansible_collections.tyk.upgrade.plugins.action.reached import HostLost
 
 #: Seconds between two looks, the longest while nothing is printed, and when all has been said.
 PAUSE, LONGEST_PAUSE, LAST_PAUSE = 1.0, 3.0, 0.2
@@ -64,13 +66,13 @@ class _OutOfContact(Exception):
     """A look gave nothing. That says nothing about the job."""
 
 
-class ActionModule(OrdinaryModule):
+class ActionModule(ReachedModule):
     """The module's own arguments, and nothing else."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def _run(self, tmp: Optional[str], task_vars: Optional[Dict[str, Any]]) -> Dict[str, Any]:
         folder = self._folder() if self._watchable() else ""
         if not folder:
-            return dict(super().run(tmp, task_vars))
+            return super()._run(tmp, task_vars)
         self._process, self._taken, self._shown, self._ended = 0, 0, 0, False  # an action may run several times
         try:
             result: Dict[str, Any] = ActionBase.run(self, tmp, task_vars)
@@ -190,11 +192,11 @@ class ActionModule(OrdinaryModule):
         return {"failed": True, "changed": False, "msg": sentence}
 
     def _still_hope(self, contact: float, problem: Exception) -> None:
-        """Raise AnsibleConnectionFailure if there was no contact for too long; the job is never started a second time."""
+        """Raise HostLost if there was no contact for too long; the job is never started a second time."""
         silent = time.monotonic() - contact
         if silent > PATIENCE:
             reason = " ".join(str(problem).split()).rstrip(".:")
-            raise AnsibleConnectionFailure(
+            raise HostLost(
                 f"Contact with {self._host} was lost {silent:.0f} s ago while plugins were compiled there ({reason}); the "
                 "compilation goes on, so run this again once the host answers: what is compiled by then is taken as it is."
             ) from problem
