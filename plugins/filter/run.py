@@ -110,6 +110,17 @@ def left_untried(plan: Mapping[str, Any], untried: List[Mapping[str, Any]]) -> L
     return pipeline.left_untried(plan, untried)
 
 
+def preparation(hostvars: Mapping[str, Any], plan: Mapping[str, Any], names: Sequence[str], fetched: str) -> Dict[str, Any]:
+    """What the journal keeps of the preparation: findings and downloads.
+
+    names: the variables that its tasks registered; fetched: the one of the downloads.
+    """
+    hosts = {host: hostvars[host] for host in dict.fromkeys(str(step["host"]) for step in plan.get("gateways") or [])}
+    registered = [variables.get(name) or {} for name in (*names, fetched) for variables in hosts.values()]
+    downloads = pipeline.downloads(plan, {host: variables.get(fetched) or {} for host, variables in hosts.items()})
+    return {"findings": pipeline.prepared(registered), "downloads": downloads}
+
+
 def published_plan(plan: Mapping[str, Any], results: List[Mapping[str, Any]]) -> Dict[str, Any]:
     """The plan with the names under which its bundles were published."""
     return pipeline.published(plan, results)
@@ -201,6 +212,7 @@ class FilterModule:
             "placements": placements,
             "plugin_artifacts": plugin_artifacts,
             "plugin_sources": plugin_sources,
+            "preparation": preparation,
             "probe_targets": probe_targets,
             "published_checks": published_checks,
             "published_plan": published_plan,

@@ -91,6 +91,7 @@ class RunView:
     plan_sha256: str
     observed: Mapping[str, Tuple[str, ...]]
     findings: Tuple[Mapping[str, Any], ...] = ()
+    downloads: Tuple[Mapping[str, Any], ...] = ()
     closed: bool = False  # a halted run is still open until it is closed with its result
 
     def to_dict(self) -> Dict[str, Any]:
@@ -211,7 +212,8 @@ def run_view(lines: Sequence[Line], run_id: str) -> RunView:
         halted=str(halted.data.get("message") or "no reason was given") if halted else None,
         plan_sha256=_last_plan(own),
         observed={unit: tuple(versions) for unit, versions in _observed(own).items()},
-        findings=tuple(finding for line in own for finding in _findings(line)),
+        findings=tuple(finding for line in own for finding in _mappings(line, "findings")),
+        downloads=next((tuple(found) for found in (_mappings(line, "downloads") for line in reversed(own)) if found), ()),
         closed=closed is not None,
     )
 
@@ -282,9 +284,9 @@ def _last_plan(lines: Sequence[Line]) -> str:
     return next((str(line.data["plan_sha256"]) for line in reversed(lines) if line.data.get("plan_sha256")), "")
 
 
-def _findings(line: Line) -> List[Mapping[str, Any]]:
-    given = line.data.get("findings")
-    return [finding for finding in given if isinstance(finding, Mapping)] if isinstance(given, list) else []
+def _mappings(line: Line, name: str) -> List[Mapping[str, Any]]:
+    given = line.data.get(name)
+    return [entry for entry in given if isinstance(entry, Mapping)] if isinstance(given, list) else []
 
 
 def _canonical(data: Mapping[str, Any]) -> str:

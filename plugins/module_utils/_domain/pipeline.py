@@ -145,13 +145,15 @@ def _arch(step: Mapping[str, Any]) -> str:
 
 
 def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
-    """The plan with the names under which its bundles were published: some stores give them names of their own.
+    """The plan with the names under which its bundles were published, since some stores give them names of their own, and
+    with what was published there.
 
     results: what bundle_publish returned for each bundle, in a loop over what bundle_build returned for it; or what
     bundle_info found, in a loop over the plan's bundles.
     """
     items = [(one["item"].get("item") or one["item"], one) for one in results]
     names = {str(planned["name"]): str(one.get("name") or planned["name"]) for planned, one in items}
+    digests = {str(planned["name"]): {"sha256": str(one["sha256"])} for planned, one in items if one.get("sha256")}
 
     def renamed(part: Mapping[str, Any], *keys: str) -> Dict[str, Any]:
         return {**part, **{key: names.get(str(part.get(key)), part.get(key)) for key in keys if key in part}}
@@ -159,9 +161,43 @@ def published(plan: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> 
     return {
         **plan,
         "builds": [renamed(build, "bundle") for build in plan.get("builds") or []],
-        "bundles": [renamed(bundle, "name", "placed_for") for bundle in plan.get("bundles") or []],
+        "bundles": [
+            {**renamed(bundle, "name", "placed_for"), **digests.get(str(bundle["name"]), {})}
+            for bundle in plan.get("bundles") or []
+        ],
         "apis": [renamed(api, "to_bundle") for api in plan.get("apis") or []],
     }
+
+
+def prepared(registered: Iterable[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """What was found while plugins were prepared, each thing once.
+
+    registered: what tasks with findings returned, loops or not; those that were left out have none.
+    """
+    found: List[Dict[str, Any]] = []
+    for result in registered:
+        for one in [result, *(result.get("results") or [])]:
+            found += [dict(finding) for finding in one.get("findings") or [] if finding not in found]
+    return found
+
+
+def downloads(plan: Mapping[str, Any], fetched: Mapping[str, Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """How long each gateway took to download each bundle, and from where that was measured.
+
+    fetched: by host, what bundle_fetch_check returned in a loop over the plan's bundles.
+    """
+    return [
+        {
+            "host": str(step["host"]),
+            "bundle": str(one["item"]["name"]),
+            "bytes": int(one["bytes"]),
+            "seconds": float(one["seconds"]),
+            "means": str(one["means"]),
+        }
+        for step in plan.get("gateways") or []
+        for one in (fetched.get(str(step["host"])) or {}).get("results") or []
+        if one.get("means")
+    ]
 
 
 def published_checks(plan: Mapping[str, Any], host: str, fetched: Iterable[Mapping[str, Any]]) -> List[Dict[str, Any]]:

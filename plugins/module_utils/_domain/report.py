@@ -21,6 +21,9 @@ METERS: Dict[str, Tuple[str, ...]] = {
     block: tuple(SCHEMA["properties"][block]["properties"]) for block in ("lab", "traffic", "analytics")
 }
 
+#: What the report says of one download.
+DOWNLOAD: Tuple[str, ...] = tuple(SCHEMA["properties"]["downloads"]["items"]["properties"])
+
 _TYPES: Dict[str, Tuple[type, ...]] = {
     "object": (Mapping,),
     "array": (list,),
@@ -63,6 +66,8 @@ def assemble(
         "plan_sha256": view.plan_sha256,
         "journal_head": journal.head(lines),
     }
+    if view.downloads:
+        report["downloads"] = [{name: each.get(name) for name in DOWNLOAD} for each in view.downloads]
     for block, names in METERS.items():
         measured = meters.get(block)
         if measured:
@@ -116,6 +121,10 @@ def closing_table(report: Mapping[str, Any]) -> List[str]:
     lines += _table(
         ("API", "Kind", "From bundle", "To bundle"),
         [(each["name"], each["kind"], each["from_bundle"], each["to_bundle"]) for each in report["apis"]],
+    )
+    lines += _table(
+        ("Bundle", "Gateway", "Downloaded in", "From the"),
+        [(each["bundle"], each["host"], f"{each['seconds']:.2f} s", each["means"]) for each in report.get("downloads") or []],
     )
     closing = _meter_lines(report)
     closing += [

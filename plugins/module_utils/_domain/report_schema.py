@@ -100,6 +100,9 @@ SCHEMA: Dict[str, Any] = {
             "plan_sha256": _DIGEST,
             "journal_head": _DIGEST,
         },
+        downloads=_list(
+            _object({"host": _TEXT, "bundle": _TEXT, "bytes": _COUNT, "seconds": _MEASURE, "means": _TEXT})
+        ),
         lab=_object({"images": _TEXT, "stand_ins": _list(_TEXT)}),
         traffic=_object(
             {

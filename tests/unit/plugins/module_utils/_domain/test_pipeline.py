@@ -242,3 +242,26 @@ def test_each_gateways_host_loads_the_builds_for_its_own_machine():
             ("gw:old", [f"/s/X_v5.3.0_linux_{arch}.so"]),
             ("gw:new", [f"/s/X_v5.8.9_linux_{arch}.so"]),
         ]
+
+
+def test_what_the_preparation_found_is_told_once_and_with_every_download():
+    slow = {"code": "bundle-slow", "subject": "a.zip"}
+    fetched = {
+        "results": [
+            {"item": {"name": "a.zip"}, "bytes": 7, "seconds": 3.5, "means": "the host gw1 itself", "findings": [slow]},
+            {"item": {"name": "b.zip"}, "skipped": True},
+        ]
+    }
+    compiled = {"findings": [{"code": "plugin-module-version", "subject": "X"}]}
+    assert pipeline.prepared([compiled, compiled, {}, {"skipped": True}, fetched]) == [*compiled["findings"], slow]
+    plan = {"gateways": [{"host": "gw1"}, {"host": "gw2"}]}
+    assert pipeline.downloads(plan, {"gw1": fetched, "gw2": {"skipped": True}, "pump1": fetched}) == [
+        {"host": "gw1", "bundle": "a.zip", "bytes": 7, "seconds": 3.5, "means": "the host gw1 itself"}
+    ]
+
+
+def test_what_was_published_is_what_gateways_must_get():
+    plan = {"bundles": [{"name": "a.zip", "sha256": ""}, {"name": "given.zip", "sha256": "9" * 64}, {"name": "c.zip", "sha256": ""}]}
+    results = [{"item": {"item": {"name": "a.zip"}}, "name": "uuid", "sha256": "1" * 64}, {"item": {"name": "c.zip"}, "sha256": None}]
+    found = pipeline.published(plan, results)["bundles"]
+    assert [(each["name"], each["sha256"]) for each in found] == [("uuid", "1" * 64), ("given.zip", "9" * 64), ("c.zip", "")]

@@ -103,6 +103,16 @@ def test_meters_are_optional() -> None:
     assert not {"traffic", "analytics", "lab"} & set(assembled)
 
 
+def test_downloads_are_told_with_how_they_were_measured() -> None:
+    one = {"host": "gw1", "bundle": "a.zip", "bytes": 9, "seconds": 0.125, "means": "network namespace of the container tyk"}
+    run = Run().say("observed", "prepare", "plugins", downloads=[{**one, "seconds": 9.0}])
+    run.say("observed", "prepare", "plugins", downloads=[{**one, "url": "http://not-told"}])
+    assembled = report.assemble(run.say("closed", result="succeeded").lines, PLAN, {})
+    assert valid(assembled) and assembled["downloads"] == [one]
+    assert any(line.split() == ["a.zip", "gw1", "0.12", "s", *one["means"].split()] for line in report.closing_table(assembled))
+    assert "downloads" not in report.assemble(whole_run(), PLAN, {})
+
+
 def test_a_refusal_changed_nothing_and_says_why() -> None:
     run = Run().say("begin", "plan").say("observed", "plan", gateways={"gw1": FROM}, plan_sha256="a" * 64)
     run.say("done", "plan").say("begin", "prepare")
