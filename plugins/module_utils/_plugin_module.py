@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import SIGNATURES
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import SECRET
 
 
 def hooks_argument() -> Dict[str, Any]:
@@ -21,3 +25,16 @@ def hooks_argument() -> Dict[str, Any]:
             "kind": {"type": "str", "required": True, "choices": list(SIGNATURES)},
         },
     }
+
+
+def environment_of(module: AnsibleModule) -> Dict[str, str]:
+    """The option env, which Ansible lets be of any types."""
+    return {str(name): str(value) for name, value in module.params["env"].items()}
+
+
+def hide_environment(module: AnsibleModule) -> None:
+    """Keep out of all output what is secret in the compiler's settings, whatever becomes of the run."""
+    environment = environment_of(module)
+    for setting in (module.params.get("goproxy") or "", *environment.values()):
+        module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
+    module.no_log_values.update(value for name, value in environment.items() if SECRET.search(name) and len(value) > 3)

@@ -92,6 +92,13 @@ options:
         description: The full reference of the image.
         type: str
         required: true
+  env:
+    description:
+      - The environment variables that O(tyk.upgrade.plugin_compile#module:env) will be given. The ids of O(compilers) then
+        change with those that a result depends on, so that what is built with others gets another name.
+      - Of variables that hold secrets by their names (C(*TOKEN*), C(*_KEY) and the like), the value has no part in it.
+    type: dict
+    default: {}
   pull:
     description:
       - Whether images that are V(missing) in the engine are pulled, or V(never).
@@ -185,7 +192,9 @@ compilers:
       description: The reference.
       type: str
     id:
-      description: The image's id, null if it is not in the engine.
+      description:
+        - The image's id, null if it is not in the engine.
+        - With O(env), a digest of what a result depends on in that follows it.
       type: str
     present:
       description: Whether it is in the engine.
@@ -197,17 +206,23 @@ findings:
   elements: dict
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest, image_environment
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, ImageGone
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import PluginSource, read_source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import (
+    other_compiler,
+    right_compiler,
+    with_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import environment_of, hide_environment
 
 
 def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, Any]:
@@ -238,7 +253,8 @@ def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, An
     artifacts = [found for found in (artifact(one, findings) for one in module.params["artifacts"]) if found]
     compilers = []
     if engine is not None:
-        compilers = [compiler(engine, one, module.params["pull"], findings) for one in module.params["compilers"]]
+        env, pull = environment_of(module), module.params["pull"]
+        compilers = [compiler(engine, one, env, pull, findings) for one in module.params["compilers"]]
     return {
         "changed": False,
         "sources": sources,
@@ -286,7 +302,9 @@ def artifact(wanted: Dict[str, str], findings: List[Finding]) -> Dict[str, Any]:
     }
 
 
-def compiler(engine: Engine, wanted: Dict[str, str], pull: str, findings: List[Finding]) -> Dict[str, Any]:
+def compiler(
+    engine: Engine, wanted: Dict[str, str], env: Mapping[str, str], pull: str, findings: List[Finding]
+) -> Dict[str, Any]:
     found = {"version": wanted["version"], "image": wanted["image"], "id": None, "present": False}
     try:
         image, _unused = engine.ensure_image(wanted["image"], pull)
@@ -301,7 +319,12 @@ def compiler(engine: Engine, wanted: Dict[str, str], pull: str, findings: List[F
             )
         )
         return found
-    return {**found, "id": image.id, "present": True}
+    other = other_compiler(wanted["image"], wanted["version"], {**image_environment(image.config), **env})
+    if other:
+        findings.append(
+            error("compiler-unusable", wanted["image"], other, right_compiler(wanted["image"], wanted["version"]))
+        )
+    return {**found, "id": with_environment(image.id, env), "present": True}
 
 
 def main() -> None:
@@ -336,11 +359,13 @@ def main() -> None:
                     "image": {"type": "str", "required": True},
                 },
             },
+            "env": {"type": "dict", "default": {}},
             "pull": {"type": "str", "choices": ["missing", "never"], "default": "missing"},
         },
         look,
         on_host=look,
         engine_for="compilers",
+        first=hide_environment,
     )
 
 

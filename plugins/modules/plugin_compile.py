@@ -247,7 +247,6 @@ findings:
   elements: dict
 """
 
-import re
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
@@ -261,13 +260,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler impo
     shared_paths,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parse_bytes
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import has_errors, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with, run_engine_module
-
-#: Environment variables whose values are secrets, by their names.
-SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY$|AUTH$", re.IGNORECASE)
+from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import environment_of, hide_environment
 
 
 def builds_from(module: AnsibleModule) -> List[Build]:
@@ -282,15 +278,6 @@ def builds_from(module: AnsibleModule) -> List[Build]:
     return builds
 
 
-def hide_secrets(module: AnsibleModule) -> None:
-    """Keep out of all output what is secret in the settings, whatever becomes of the run."""
-    settings = {name: str(value) for name, value in module.params["env"].items()}
-    for setting in (module.params["goproxy"] or "", *settings.values()):
-        module.no_log_values.update(*(url_secrets(one) for one in setting.split(",")))
-    named = {value for name, value in settings.items() if SECRET.search(name) and len(value) > 3}
-    module.no_log_values.update(named)
-
-
 def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
     params = module.params
     builds = builds_from(module)
@@ -299,7 +286,7 @@ def compile_all(module: AnsibleModule, _unused: Engine) -> Dict[str, Any]:
         timeout=params["timeout"],
         memory=parse_bytes(params["memory"]) if params["memory"] else 0,
         cache_volumes=params["cache_volumes"],
-        env={str(name): str(value) for name, value in params["env"].items()},
+        env=environment_of(module),
         goproxy=params["goproxy"] or "",
         module_cache=params["module_cache"] or "",
         module_volume=params["module_volume"] or "",
@@ -365,7 +352,7 @@ def main() -> None:
             "progress": {"type": "path"},
         },
         compile_all,
-        first=hide_secrets,
+        first=hide_environment,
     )
 
 

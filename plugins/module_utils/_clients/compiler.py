@@ -52,6 +52,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import (
+    decisive,
     named_by_another,
     other_compiler,
     right_compiler,
@@ -74,12 +75,6 @@ SPARE = 600.0  # seconds that a container may live beyond the time limit of its 
 
 #: C compilers for other machines, as Debian calls them. Images since 5.0.3 choose the one for arm64 themselves.
 CROSS_COMPILERS = {"arm64": "aarch64-linux-gnu", "s390x": "s390x-linux-gnu"}
-
-#: Where modules come from has no influence on what becomes of them.
-SOURCES_OF_MODULES = frozenset(
-    ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOAUTH")
-    + ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-)
 
 
 @dataclass(frozen=True)
@@ -188,8 +183,7 @@ def build_key(
     digest: str, image_id: str, arguments: Sequence[str], env: Mapping[str, str], strip: bool = False
 ) -> str:
     """What a result depends on, in 32 hex digits: same key, same bytes (compilers are deterministic)."""
-    counts = {name: value for name, value in env.items() if name not in SOURCES_OF_MODULES}
-    inputs: Dict[str, Any] = {"source": digest, "image": image_id, "arguments": list(arguments), "env": counts}
+    inputs: Dict[str, Any] = {"source": digest, "image": image_id, "arguments": list(arguments), "env": decisive(env)}
     if strip:
         inputs["strip"] = True
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Mapping, Optional
+from typing import Dict, Mapping, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
     CompilerContract,
@@ -22,6 +24,14 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions impor
 
 #: The environment variable by which a compiler image since 5.0.3 knows its own version.
 OWN_TAG = "GITHUB_TAG"
+
+#: Where modules come from has no influence on what becomes of them.
+SOURCES_OF_MODULES = frozenset(
+    ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOAUTH")
+    + ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+)
+#: Environment variables whose values are secrets, by their names.
+SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY$|AUTH$", re.IGNORECASE)
 
 _TAG = re.compile(r"v(\d+\.\d+\.\d+)")
 _TAGGED_NAME = re.compile(r".*_v(\d+\.\d+\.\d+)_[^_]+_[^_]+\.so")
@@ -118,3 +128,19 @@ def right_compiler(image: str, version: str) -> str:
         f"Give the compiler of {version} in place of {image} (tyk_compiler_images). An image of your own that is one has to "
         f"be built with {OWN_TAG}={Version.parse(version).tag}."
     )
+
+
+def decisive(environment: Mapping[str, str]) -> Dict[str, str]:
+    """The variables of a compiler's environment that its result depends on."""
+    return {name: value for name, value in environment.items() if name not in SOURCES_OF_MODULES}
+
+
+def with_environment(compiler_id: str, environment: Mapping[str, str]) -> str:
+    """The id of a compiler that is given this environment, which is the image's own id as long as nothing in it counts.
+
+    It goes into bundles that anybody may read: of variables that hold secrets only the name has part in it.
+    """
+    counts = {name: "" if SECRET.search(name) else value for name, value in decisive(environment).items()}
+    if not counts:
+        return compiler_id
+    return f"{compiler_id}+env:{hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()[:32]}"

@@ -11,6 +11,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds 
     named_by_another,
     other_compiler,
     right_compiler,
+    with_environment,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.resolution import compiled_name
 
@@ -53,3 +54,14 @@ def test_what_an_image_says_of_itself(version: str, environment: dict[str, str],
 
 def test_what_to_do_about_it() -> None:
     assert "GITHUB_TAG=v5.8.9" in right_compiler("mine:1", "5.8.9") and "mine:1" in right_compiler("mine:1", "5.8.9")
+
+
+def test_the_environment_is_part_of_a_compilers_id() -> None:
+    base = with_environment("sha256:a", {"GO_TIDY": "1"})
+    assert base.startswith("sha256:a+env:") and len(base) == len("sha256:a+env:") + 32
+    assert with_environment("sha256:a", {}) == "sha256:a"
+    assert with_environment("sha256:a", {"GOPROXY": "https://x", "https_proxy": "y"}) == "sha256:a"
+    assert with_environment("sha256:a", {"GO_TIDY": "1", "GOPRIVATE": "x"}) == base
+    others = [{"GO_TIDY": "0"}, {"GO_TIDY": "1", "GOFLAGS": "-x"}, {"GO_TIDY": "1", "MY_TOKEN": "a"}]
+    assert len({base, *(with_environment("sha256:a", one) for one in others)}) == 4
+    assert with_environment("sha256:a", {"MY_TOKEN": "a"}) == with_environment("sha256:a", {"MY_TOKEN": "b"})

@@ -89,6 +89,23 @@ def test_build_info(run_module: Any, source: Path, compiler: str, bench: Any) ->
     assert run_module("plugin_build_info", **arguments)["sources"][0]["digest"] != result["sources"][0]["digest"]
 
 
+def test_build_info_of_compilers_with_an_environment(run_module: Any, compiler: str, bench: Any) -> None:
+    image = bench.api.inspect_image(compiler)["Id"]
+
+    def looked(version: str, **env: str) -> Dict[str, Any]:
+        result = run_module("plugin_build_info", compilers=[{"version": version, "image": compiler}], env=env)
+        assert "hidden-word" not in str(result)
+        return dict(result)
+
+    assert looked("5.8.9", GOPROXY="https://me:hidden-word@proxy")["compilers"][0]["id"] == image
+    ids = [looked("5.8.9", GO_TIDY=value, TOKEN="hidden-word")["compilers"][0]["id"] for value in ("1", "2")]
+    assert ids[0] != ids[1] and all(one.startswith(f"{image}+env:") for one in ids)
+    (other,) = looked("5.3.0")["findings"]
+    assert other["code"] == "compiler-unusable" and other["subject"] == compiler
+    assert f"The image {compiler} says that it is the plugin compiler of 5.8.9" in other["message"]
+    assert looked("5.3.0", GITHUB_TAG="v5.3.0")["findings"] == []
+
+
 def test_build_info_findings(run_module: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run_module(
