@@ -211,9 +211,10 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest, image_environment
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, ImageGone
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineRefused, ImageGone
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import PluginSource, read_source
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import PUBLISHED_FOR
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import (
     other_compiler,
@@ -307,7 +308,7 @@ def compiler(
 ) -> Dict[str, Any]:
     found = {"version": wanted["version"], "image": wanted["image"], "id": None, "present": False}
     try:
-        image, _unused = engine.ensure_image(wanted["image"], pull)
+        image, _unused = engine.ensure_image(wanted["image"], pull, PUBLISHED_FOR)
     except ImageGone as problem:
         findings.append(
             error(
@@ -318,6 +319,9 @@ def compiler(
                 f"built elsewhere.",
             )
         )
+        return found
+    except EngineRefused as problem:  # it has no room for it
+        findings.append(problem.finding)
         return found
     other = other_compiler(wanted["image"], wanted["version"], {**image_environment(image.config), **env})
     if other:

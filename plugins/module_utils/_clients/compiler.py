@@ -28,6 +28,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler_prog
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
     Engine,
     EngineError,
+    EngineRefused,
     Image,
     ImageGone,
     tar_of,
@@ -40,8 +41,15 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source
     tar_members,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import Module
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compiler_messages import cause
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import GOPATH, compiler_contract
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compiler_messages import (
+    NOT_STARTED,
+    cause,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import (
+    GOPATH,
+    PUBLISHED_FOR,
+    compiler_contract,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -66,6 +74,7 @@ LABEL_UNTIL = "tyk.upgrade.compile.until"  # seconds since 1970 from when nobody
 LABEL_MODULES = "tyk.upgrade.modules"  # where the module cache of an image is, remembered at its build cache's volume
 IN_IMAGE, IN_VOLUME = "image", "volume"
 LINES_SHOWN = 30
+KILLED = (128 + 9, 128 + 15)  # exit codes of what was ended by SIGKILL or SIGTERM
 BETWEEN_LOOKS = 5.0  # seconds between two looks whether anybody waits for a build that is watched
 MODULES_SHOWN = 10
 OUTPUT_KEPT = 64 << 10  # characters of what the compiler printed
@@ -338,7 +347,7 @@ class Compiler:
                 if found is None:
                     engine.registry_digest(build.image)
                 return found
-            return engine.ensure_image(build.image, "missing")[0]
+            return engine.ensure_image(build.image, "missing", PUBLISHED_FOR)[0]
         except ImageGone as problem:
             raise DomainError(
                 error(
@@ -384,7 +393,7 @@ class Compiler:
                 if self.options.module_cache:
                     with engine.patience(self.options.timeout):
                         engine.put(container, "/", module_cache.archive(self.options.module_cache), build.subject)
-                engine.start(container, build.subject)
+                self._start(engine, build, container)
                 with self.progress.following(self.connect, container, build.subject) as followed:
                     code = self._finished(engine, container, build)
                 output = engine.logs(container)
@@ -399,6 +408,22 @@ class Compiler:
                 raise _contact_lost(build, problem) from problem
             self._keep(part, work, {**meta, "findings": to_dicts(findings)})
         self._take(result, {**meta, "findings": to_dicts(findings)})
+
+    @staticmethod
+    def _start(engine: Engine, build: Build, container: str) -> None:
+        try:
+            engine.start(container, build.subject)
+        except EngineRefused as problem:
+            if problem.finding.code == "disk-small":
+                raise
+            raise DomainError(
+                error(
+                    "plugin-compile-failed",
+                    build.subject,
+                    f"The image {build.image} could not be started to compile {build.subject}. {problem.finding.message}",
+                    NOT_STARTED,
+                )
+            ) from problem
 
     def _sweep(self, engine: Engine, key: str) -> None:
         """Remove what killed runs left: of this very build, whose lock is ours now, and of others in their time."""
@@ -437,7 +462,7 @@ class Compiler:
                 # The engine fills an empty volume while it creates the container; two at once would collide.
                 binds = self._cache_binds(engine, image)
                 body = container_body(image, work.build, self.options, work.key, binds, work.env)
-                container = engine.create(body, name)
+                container = engine.create(body, name, image)
             yield container
         finally:
             if container:
@@ -459,7 +484,7 @@ class Compiler:
         modules = (engine.volume_labels(volume) or {}).get(LABEL_MODULES)
         if modules is None:
             labels = {LABEL_COMPILE: "probe", LABEL_UNTIL: str(int(time.time() + SPARE))}
-            probe = engine.create({"Image": image.id, "Labels": labels}, f"{volume}-probe-{os.getpid()}")
+            probe = engine.create({"Image": image.id, "Labels": labels}, f"{volume}-probe-{os.getpid()}", image)
             try:
                 inside = engine.stat(probe, posixpath.join(modules_folder, "cache"))
                 modules = IN_VOLUME if inside is None else IN_IMAGE
@@ -505,6 +530,9 @@ class Compiler:
         elif engine.container(container)["State"].get("OOMKilled"):
             what, finding = "was killed for want of memory", "memory-small"
             remedy = "A first build needs about 768 MiB; allow more."
+        elif code in KILLED:
+            what = f"was ended from outside (exit code {code})"
+            remedy = "Somebody stopped the container, or the engine was restarted; run it again."
         else:
             meant = cause(output)
             what, finding, remedy = f"failed with exit code {code}", meant.code, meant.remedy
@@ -638,7 +666,7 @@ class Compiler:
         }
         with open(source, "rb") as content:
             archive = tar_of([("plugin.so", content.read(), 0o644)])
-        container = engine.create(body, f"tyk-upgrade-strip-{work.key[:12]}-{os.getpid()}")
+        container = engine.create(body, f"tyk-upgrade-strip-{work.key[:12]}-{os.getpid()}", work.image)
         try:
             engine.put(container, "/", archive, build.subject)
             try:

@@ -36,9 +36,18 @@ ENGINE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
 
 MINIMUM_API = "1.41"
 
+#: How engines say that their disk is full.
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+#: How engines say that an image was published for other platforms only.
+_NOT_FOR_THIS = re.compile(r"no matching manifest|no match for platform|does not provide the specified platform", re.IGNORECASE)
+
 
 class EngineError(DomainError):
     """The engine could not be reached, or refused what it was asked for."""
+
+
+class EngineRefused(EngineError):
+    """The engine answered, and did not do what it was asked for."""
 
 
 class ContainerGone(EngineError):
@@ -49,7 +58,7 @@ class ImageGone(EngineError):
     """No such image, neither in the engine nor where it would be pulled from."""
 
 
-class NameTaken(EngineError):
+class NameTaken(EngineRefused):
     """The engine holds something else under that name."""
 
 
@@ -163,6 +172,7 @@ class Engine:
 
     def __init__(self, docker_host: Optional[str] = None, timeout: int = 60) -> None:
         """Connect. Raises EngineError with a sentence where no usable engine answers."""
+        self._machine = ""
         settings = docker.utils.kwargs_from_env()
         if docker_host:
             settings["base_url"] = docker_host
@@ -213,7 +223,7 @@ class Engine:
         except docker.errors.NotFound as problem:
             raise ContainerGone(_failure("container-missing", what, subject, problem)) from problem
         except docker.errors.APIError as problem:
-            kind = NameTaken if problem.status_code == 409 else EngineError
+            kind = NameTaken if problem.status_code == 409 else EngineRefused
             raise kind(_failure(code, what, subject, problem)) from problem
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as problem:
             raise EngineError(self._unreachable(problem)) from problem
@@ -279,20 +289,25 @@ class Engine:
             raise ImageGone(_no_image(reference, problem.finding.message)) from problem
         return str((answer.get("Descriptor") or {}).get("digest") or "")
 
-    def pull(self, reference: str) -> Image:
-        """Pull the image with the credentials in the Docker configuration. Raises ImageGone."""
+    def pull(self, reference: str, platform: Optional[str] = None) -> Image:
+        """Pull the image with the credentials in the Docker configuration, that of a platform such as linux/amd64 where the
+        engine's own is not wanted. Raises ImageGone.
+        """
         repository, tag = split_reference(reference)
         try:
             with self.asking("Pulling the image", reference, code="image-missing"):
-                for line in self.api.pull(repository, tag=tag or "latest", stream=True, decode=True):
+                for line in self.api.pull(
+                    repository, tag=tag or "latest", stream=True, decode=True, platform=platform
+                ):
                     if "error" in line:
-                        raise ImageGone(_no_image(reference, str(line["error"])))
+                        kind = EngineRefused if _NO_SPACE.search(str(line["error"])) else ImageGone
+                        raise kind(_no_image(reference, str(line["error"])))
         except ImageGone as problem:
             if problem.finding.subject == reference and problem.finding.remedy.startswith("Check the name"):
                 raise
             raise ImageGone(_no_image(reference, problem.finding.message)) from problem
         except EngineError as problem:
-            if problem.finding.code == "engine-unreachable":
+            if problem.finding.code in ("engine-unreachable", "disk-small"):
                 raise
             raise ImageGone(_no_image(reference, problem.finding.message)) from problem
         image = self.image(reference)
@@ -300,8 +315,11 @@ class Engine:
             raise ImageGone(_no_image(reference, "it was pulled, but the engine does not list it"))
         return image
 
-    def ensure_image(self, reference: str, pull: str) -> Tuple[Image, bool]:
-        """The image as `pull` (missing, always, never) wants it, and whether it had to be pulled."""
+    def ensure_image(self, reference: str, pull: str, instead: str = "") -> Tuple[Image, bool]:
+        """The image as `pull` (missing, always, never) wants it, and whether it had to be pulled.
+
+        instead: the platform to pull it for where it was not published for the engine's own.
+        """
         present = self.image(reference)
         if present is not None and pull != "always":
             return present, False
@@ -314,7 +332,12 @@ class Engine:
                     "Load or pull it beforehand, or allow pulling.",
                 )
             )
-        image = self.pull(reference)
+        try:
+            image = self.pull(reference)
+        except ImageGone as problem:
+            if not instead or not _NOT_FOR_THIS.search(problem.finding.message):
+                raise
+            image = self.pull(reference, instead)
         return image, present is None or present.id != image.id
 
     # -- volumes -------------------------------------------------------------------------------------------------
@@ -334,9 +357,20 @@ class Engine:
 
     # -- containers ----------------------------------------------------------------------------------------------
 
-    def create(self, config: Mapping[str, Any], name: str) -> str:
+    def create(self, config: Mapping[str, Any], name: str, image: Optional[Image] = None) -> str:
+        """Create a container. image: the one it is made of, where that may be for another platform than the engine's."""
         with self.asking("Creating the container", name):
-            return str(self.api.create_container_from_config(dict(config), name)["Id"])
+            platform = self._foreign(image) if image is not None else ""
+            more = {"platform": platform} if platform else {}
+            return str(self.api.create_container_from_config(dict(config), name, **more)["Id"])
+
+    def _foreign(self, image: Image) -> str:
+        """The platform of an image that is not the engine's own; an engine with emulation runs it when it is told so."""
+        if not self._machine:
+            self._machine = str(self.api.version().get("Arch") or "")
+        if not image.architecture or self._machine in ("", image.architecture):
+            return ""
+        return f"{image.os or 'linux'}/{image.architecture}"
 
     def start(self, container: str, subject: str = "") -> None:
         with self.asking("Starting the container", subject or container):
@@ -435,6 +469,8 @@ class Engine:
 
 
 def _no_image(reference: str, why: str) -> Finding:
+    if _NO_SPACE.search(why):
+        return _no_space(reference, f"The image {reference} cannot be pulled: {why.rstrip('.')}.")
     return error(
         "image-missing",
         reference,
@@ -444,8 +480,16 @@ def _no_image(reference: str, why: str) -> Finding:
 
 
 def _failure(code: str, what: str, subject: str, problem: BaseException) -> Finding:
+    message = f"{what} {subject} failed: {_reason(problem)}."
+    if _NO_SPACE.search(message):
+        return _no_space(subject, message)
     remedy = "See the engine's own log." if code == "engine-unreachable" else "Check the name and that it exists."
-    return error(code, subject, f"{what} {subject} failed: {_reason(problem)}.", remedy)
+    return error(code, subject, message, remedy)
+
+
+def _no_space(subject: str, message: str) -> Finding:
+    remedy = "Free space where the engine keeps its images, containers and volumes (docker system df)."
+    return error("disk-small", subject, message, remedy)
 
 
 def _reason(problem: BaseException) -> str:

@@ -17,6 +17,12 @@ FETCH = (
     "to 5.0.15, a vendor folder in the source."
 )
 
+MACHINE = (
+    "The engine's host has to run programs of the machine that the image is for, amd64 for published compilers: use an engine "
+    "on such a host, or install an emulator there (binfmt_misc with qemu-user-static)."
+)
+NOT_STARTED = f"Check that the image is a plugin compiler. {MACHINE}"
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -34,7 +40,7 @@ def _cause(words: str, remedy: str, code: str = "plugin-compile-failed") -> Caus
 #: The first row whose words are found decides, so what makes others appear stands before them.
 CAUSES: Tuple[Cause, ...] = (
     _cause(
-        r"no space left on device",
+        r"[Nn]o space left on device|[Dd]isk quota exceeded",
         "Free space where the engine keeps its volumes (a first build takes about 4 GiB) and run again.",
         "disk-small",
     ),
@@ -43,6 +49,7 @@ CAUSES: Tuple[Cause, ...] = (
         "A first build needs about 768 MiB; allow more memory, or fewer builds at the same time.",
         "memory-small",
     ),
+    _cause(r"exec format error", MACHINE),
     _cause(r"requires exactly one main package|is not a main package", "Let the source folder's files say package main."),
     _cause(r"no Go files in", "The package main of the plugin has to lie in the source folder itself."),
     _cause(r"syntax error:", "Correct what the compiler names."),

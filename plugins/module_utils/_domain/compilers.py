@@ -23,6 +23,9 @@ WORKSPACE = "workspace"
 #: the compiler would write the same, but also over string literals that begin with the old module's name.
 UNIQUE_MODULE = "tyk.internal/tyk_plugin{build_id}"
 
+#: The one platform that compiler images are published for. They compile for arm64 as well.
+PUBLISHED_FOR = "linux/amd64"
+
 #: What makes a plugin path unique.
 BY_BUILD_ID = "build-id"
 BY_MODULE_LINE = "module-line"

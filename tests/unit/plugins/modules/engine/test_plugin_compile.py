@@ -406,6 +406,53 @@ def test_a_full_disk(compile_it: Any, tmp_path: Path, bench: Any, monkeypatch: p
     assert leftovers(bench) == []
 
 
+FULL = "write /var/lib/docker/tmp/x: no space left on device"
+
+
+@pytest.mark.parametrize("call", ["create_container_from_config", "put_archive", "start"])
+def test_a_full_disk_of_the_engine(
+    compile_it: Any, bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    import docker
+
+    def refuse(*_unused: Any, **_more: Any) -> None:
+        raise docker.errors.APIError("500 Server Error", explanation=FULL)
+
+    monkeypatch.setattr(docker.APIClient, call, refuse)
+    result = compile_it()
+    assert [one["code"] for one in result["findings"]] == ["disk-small"]
+    assert FULL in result["msg"] and "docker system df" in result["msg"]
+    monkeypatch.undo()
+    assert whole(tmp_path / "out") == [] and leftovers(bench) == []
+
+
+def test_a_compiler_that_finds_its_disk_full(compile_it: Any, source: Path) -> None:
+    (source / "main.go").write_text("package main // SAY: mv: error writing '/plugin-source/P.so': No space left on device\n")
+    result = compile_it()
+    assert [one["code"] for one in result["findings"]] == ["disk-small"]
+    assert "/plugin-source/P.so" in result["msg"] and "Free space" in result["msg"]
+
+
+@pytest.mark.parametrize("in_stream", [True, False])
+def test_an_engine_without_room_for_the_compiler(
+    compile_it: Any, run_module: Any, monkeypatch: pytest.MonkeyPatch, in_stream: bool
+) -> None:
+    import docker
+
+    def pull(*_unused: Any, **_more: Any) -> Iterator[Dict[str, str]]:
+        if not in_stream:
+            raise docker.errors.APIError("500 Server Error", explanation=FULL)
+        return iter([{"status": "Pulling"}, {"error": f"failed to register layer: {FULL}"}])
+
+    monkeypatch.setattr(docker.APIClient, "pull", pull)
+    image = "127.0.0.1:1/none/compiler:v5.3.0"
+    compiled = compile_it(build={"image": image})
+    looked = run_module("plugin_build_info", compilers=[{"version": "5.3.0", "image": image}])
+    for result in (compiled, looked):
+        assert [one["code"] for one in result["findings"]] == ["disk-small"], result
+        assert image in result["findings"][0]["message"] and FULL in result["findings"][0]["message"]
+
+
 def test_a_folder_that_cannot_be_made(compile_it: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     result = compile_it(dest=str(tmp_path / "file" / "out"))
@@ -492,6 +539,21 @@ def test_the_engine_goes_away_in_the_middle(
     assert len(leftovers(bench)) == 1, "nobody could remove it"
     compile_it(timeout=1)
     assert leftovers(bench) == [], "the next run of the same build does"
+
+
+def test_a_compiler_that_is_stopped_by_others(compile_it: Any, bench: Any, source: Path, tmp_path: Path) -> None:
+    (source / "main.go").write_text(GOOD + "// HANG\n")
+
+    def stop() -> None:
+        while not running(bench):
+            time.sleep(0.05)
+        bench.api.kill(running(bench)[0]["Id"])
+
+    threading.Thread(target=stop, daemon=True).start()
+    result = compile_it()
+    assert [one["code"] for one in result["findings"]] == ["plugin-compile-failed"]
+    assert "was ended from outside (exit code 137)" in result["msg"]
+    assert leftovers(bench) == [] and whole(tmp_path / "out") == []
 
 
 def running(bench: Any) -> List[Dict[str, Any]]:
