@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import Inspected, inspect, unfit_for_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import SIGNATURES
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import SECRET
 
 
@@ -25,6 +27,22 @@ def hooks_argument() -> Dict[str, Any]:
             "kind": {"type": "str", "required": True, "choices": list(SIGNATURES)},
         },
     }
+
+
+def read_plugin(path: str, name: str) -> Tuple[Optional[Inspected], List[Finding]]:
+    """A plugin, or what is wrong with the file."""
+    remedy = "Give a plugin that the plugin compiler has built for the gateway's version."
+    try:
+        inspected = inspect(path, name)
+        unfit = unfit_for_plugin(inspected)
+        if not unfit:
+            return inspected, []
+    except OSError as problem:
+        unfit = f"it cannot be read ({problem.strerror or problem})"
+        remedy = "Check the path, and that the user who runs the module may read it."
+    except ValueError as problem:
+        unfit = str(problem)
+    return None, [error("plugin-unreadable", name, f"{name} cannot be used as a Go plugin: {unfit}.", remedy)]
 
 
 def environment_of(module: AnsibleModule) -> Dict[str, str]:

@@ -15,7 +15,8 @@ author:
 description:
   - Gives the digest of each plugin's source and the id of each compiler image, from which a plan derives what has to be
     built and how the result is called.
-  - Gives the digest of plugins that were built elsewhere, too, and what they say of themselves. Only O(compilers) need a
+  - Gives the digest of plugins that were built elsewhere, too, and what they say of themselves. What is no Go plugin, is
+    built for another machine, or by another Go than the gateways of its version are, is a finding. Only O(compilers) need a
     Docker engine.
   - Sources that a compiler of O(compilers) could not build are findings already here, for example another package than
     main, or a C(go.mod) that asks for a newer Go than the gateway is built with.
@@ -206,16 +207,24 @@ findings:
   elements: dict
 """
 
+import contextlib
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest, image_environment
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineRefused, ImageGone
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import PluginSource, read_source
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import compare_platform, compare_release
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import PUBLISHED_FOR
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
+    DomainError,
+    Finding,
+    error,
+    has_errors,
+    to_dicts,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds import (
     other_compiler,
     right_compiler,
@@ -223,7 +232,13 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plugin_builds 
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
-from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import environment_of, hide_environment
+from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import (
+    environment_of,
+    hide_environment,
+    read_plugin,
+)
+
+CORRECT = "Or correct the path in artifacts of tyk_plugins."
 
 
 def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, Any]:
@@ -276,21 +291,15 @@ def unfit(name: str, source: PluginSource, compilers: List[Dict[str, str]]) -> L
 
 
 def artifact(wanted: Dict[str, str], findings: List[Finding]) -> Dict[str, Any]:
-    """What a plugin built elsewhere is; empty with a finding for one that cannot be used."""
+    """What a plugin built elsewhere is; empty with findings for one that cannot be used."""
     subject = f"{wanted['name']} for {wanted['version']} ({wanted['goarch']})"
-    try:
-        binary, wrong = check_plugin(wanted["path"], wanted["goarch"], "")
-    except OSError as problem:
-        binary, wrong = None, f"It cannot be read: {problem.strerror}."
-    if wrong or binary is None:
-        findings.append(
-            error(
-                "plugin-unreadable",
-                subject,
-                f"The file {wanted['path']} given for {subject} cannot be used. {wrong}",
-                "Correct the path in artifacts of tyk_plugins, or build the plugin for that version and architecture.",
-            )
-        )
+    plugin, found = read_plugin(wanted["path"], f"The file {wanted['path']}, given for {subject},")
+    if plugin is not None:
+        found = compare_platform(plugin.program, wanted["goarch"])
+        with contextlib.suppress(ValueError):  # what is wrong with such a version, the plan says
+            found += compare_release(plugin.program, str(Version.parse(wanted["version"])))
+    findings += [replace(one, subject=subject, remedy=f"{one.remedy} {CORRECT}") for one in found]
+    if plugin is None or has_errors(found):
         return {}
     return {
         "plugin": wanted["name"],
@@ -298,8 +307,8 @@ def artifact(wanted: Dict[str, str], findings: List[Finding]) -> Dict[str, Any]:
         "goarch": wanted["goarch"],
         "path": wanted["path"],
         "sha256": file_digest(wanted["path"]),
-        "plugin_path": binary.path,
-        "go_version": binary.go_version,
+        "plugin_path": plugin.program.plugin_path,
+        "go_version": plugin.program.info.go_version,
     }
 
 

@@ -326,7 +326,7 @@ findings:
 import os
 import re
 import tempfile
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -336,7 +336,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ENGINE_ARGUMENTS,
     Engine,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import Inspected, inspect, unfit_for_plugin
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import Inspected
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_binary import GatewayBinary
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
     Comparison,
@@ -352,12 +352,11 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info imp
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
-    error,
     has_errors,
     to_dicts,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with
-from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import hooks_argument
+from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import hooks_argument, read_plugin
 
 OF_HOST = "host"
 
@@ -395,22 +394,6 @@ def names_of(paths: List[str]) -> List[str]:
     """What findings call each file: its name, or its path where several have that name."""
     names = [os.path.basename(path) for path in paths]
     return [path if names.count(name) > 1 else name for path, name in zip(paths, names)]
-
-
-def read_plugin(path: str, name: str) -> Tuple[Optional[Inspected], List[Finding]]:
-    """A plugin, or what is wrong with the file."""
-    remedy = "Give a plugin that the plugin compiler has built for the gateway's version."
-    try:
-        inspected = inspect(path, name)
-        unfit = unfit_for_plugin(inspected)
-        if not unfit:
-            return inspected, []
-    except OSError as problem:
-        unfit = problem.strerror or str(problem)
-        remedy = "Check the path, and that the user who runs the module may read it."
-    except ValueError as problem:
-        unfit = str(problem)
-    return None, [error("plugin-unreadable", name, f"{name} cannot be used as a Go plugin: {unfit}.", remedy)]
 
 
 def find_gateway(module: AnsibleModule, folder: str) -> Optional[GatewayBinary]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, info
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.releases import other_go
 
 DEVELOPMENT = "(devel)"  # the version of a module that was built from its own folder
 SHOWN = 4  # how many of a list a sentence names
@@ -222,6 +223,23 @@ class Comparison:
 def compare_platform(plugin: GoProgram, goarch: str) -> List[Finding]:
     """Hold a plugin against the architecture of gateways of which nothing else is known."""
     return [] if plugin.platform == f"linux/{goarch}" else [_platform(plugin, "the gateway", f"linux/{goarch}")]
+
+
+def compare_release(plugin: GoProgram, version: str) -> List[Finding]:
+    """Hold a plugin against the Go that a release of gateways is built by, where that is sure."""
+    other = other_go(plugin.info.go_version, version)
+    if other is None:
+        return []
+    return [
+        error(
+            "plugin-go-version",
+            plugin.name,
+            f"{plugin.name} was built by {plugin.info.go_version}; the gateway {version} is of Go {other.wanted} and "
+            f"{other.outcome}.",
+            f"{RIGHT_COMPILER}: Go must be the same to the patch level.",
+            "tools/tyk-releases.json",
+        )
+    ]
 
 
 def compare(plugin: GoProgram, gateway: GoProgram, glibc: str = "") -> Comparison:
