@@ -785,7 +785,7 @@ def _other_toolchain(built_with: str, toolchain: str) -> str:
 
 
 def _wrong_compiler(build: Build, said: str) -> Finding:
-    return error("compiler-unusable", build.subject, f"{said} Nothing was kept.", right_compiler(build.image, build.version))
+    return error("compiler-unusable", build.subject, said, right_compiler(build.image, build.version))
 
 
 def _of_the_release(build: Build, go_version: str) -> List[Finding]:

@@ -131,8 +131,8 @@ def _built(build: PluginBuild) -> str:
         f"{build.plugin_path}: {how}."
     )
     if build.contract.mode == GOPATH:
-        line += " This compiler works without Go modules: dependencies are vendored, and packages of the plugin's own"
-        line += " are not found."
+        line += " This compiler works without Go modules: dependencies are vendored, and packages of the plugin's own are"
+        line += " found only if the source has a go.mod, whose module is then named after the folder it is built in."
     return line
 
 

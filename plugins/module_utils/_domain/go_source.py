@@ -21,6 +21,17 @@ _TOKEN = re.compile(
 )
 _CONSTRAINT = re.compile(r"^//(?:go:build|\s*\+build)\s", re.MULTILINE)
 
+#: What a file's name can say of where it is compiled (go/build, internal/syslist).
+_SYSTEMS = frozenset((
+    "aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl", "netbsd",
+    "openbsd", "plan9", "solaris", "wasip1", "windows", "zos"
+))
+_MACHINES = frozenset((
+    "386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle", "mips64",
+    "mips64le", "mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x",
+    "sparc", "sparc64", "wasm"
+))
+
 
 @dataclass(frozen=True)
 class Import:
@@ -88,6 +99,29 @@ def rewritten_literals(text: str, module: str) -> Iterator[Tuple[int, str]]:
             quoted = _STRING.match(literal, match.start())
             place = token.start() + match.start()
             yield text.count("\n", 0, place) + 1, quoted.group(0) if quoted else literal[match.start() :]
+
+
+def left_out(name: str, goos: str = "linux") -> bool:
+    """Whether Go never compiles a file of this name, with or without folders, on an operating system."""
+    folders, _slash, base = name.rpartition("/")
+    parts = folders.split("/") if folders else []
+    hidden = base.startswith(("_", ".")) or any(part.startswith(("_", ".")) or part == "testdata" for part in parts)
+    return hidden or base.endswith("_test.go") or _platform(base)[0] not in ("", goos)
+
+
+def of_one_machine(name: str) -> bool:
+    """Whether the name of a file says for which machine alone it is compiled."""
+    return bool(_platform(name.rpartition("/")[2])[1])
+
+
+def _platform(base: str) -> Tuple[str, str]:
+    """The system and the machine that the name of a file says it is for, empty where it does not."""
+    words = base.split(".", 1)[0].split("_")[1:]
+    if words and words[-1] == "test":
+        words = words[:-1]
+    if words and words[-1] in _MACHINES:
+        return (words[-2] if words[-2:-1] and words[-2] in _SYSTEMS else ""), words[-1]
+    return (words[-1] if words and words[-1] in _SYSTEMS else ""), ""
 
 
 def within(path: str, module: str) -> bool:

@@ -31,6 +31,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod, Replace
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import (
     head,
+    left_out,
+    of_one_machine,
     rename_imports,
     rewritten_literals,
     within,
@@ -42,6 +44,9 @@ TYK = "github.com/TykTechnologies/tyk"
 
 #: From this line in go.mod on, Go leaves out what only dependencies of dependencies require (module graph pruning).
 PRUNED_GRAPH = 17
+
+#: Go leaves out files of a package of this name.
+DOCUMENTATION = "documentation"
 
 #: How many literals are named, and how much of each.
 LITERALS_SHOWN = 20
@@ -98,7 +103,7 @@ def literals_at_risk(files: Mapping[str, bytes]) -> List[str]:
     found = [
         f"{name}:{line}: {_shortened(literal)}"
         for name in sorted(files)
-        if module and name.endswith(".go") and not name.startswith("vendor/")
+        if module and name.endswith(".go") and not name.startswith("vendor/") and not left_out(name)
         for line, literal in rewritten_literals(_text(files[name]), module)
     ]
     more = len(found) - LITERALS_SHOWN
@@ -147,13 +152,13 @@ def _names(plugin: str, build_id: str) -> List[Finding]:
 
 
 def _packages(files: Mapping[str, bytes], plugin: str) -> List[Finding]:
-    """Go files of the source folder itself that belong to another package than main, unless a constraint rules."""
+    """Go files of the source folder itself that belong to another package than main, unless Go may leave them out."""
     others: Dict[str, str] = {}
     for name in sorted(files):
-        if not name.endswith(".go") or "/" in name:
+        if not name.endswith(".go") or "/" in name or left_out(name) or of_one_machine(name):
             continue
         found = head(_text(files[name]))
-        if found is not None and not found.constrained and found.package != "main":
+        if found is not None and not found.constrained and found.package not in ("main", DOCUMENTATION):
             others[name] = found.package
     if not others:
         return []

@@ -26,6 +26,15 @@ def test_a_source_tells_its_module_and_the_literals_that_begin_so(tmp_path: Path
     assert result["findings"] == []
 
 
+def test_files_that_go_leaves_out_are_no_source(tmp_path: Path) -> None:
+    (tmp_path / "_main.go").write_text("package main\n")
+    (tmp_path / "main_windows.go").write_text("package main\n")
+    given = {"sources": [{"name": "P", "path": str(tmp_path)}]}
+    assert [one["code"] for one in run_module("plugin_build_info", given)["findings"]] == ["plugin-source-empty"]
+    (tmp_path / "main_amd64.go").write_text("package main\n")
+    assert run_module("plugin_build_info", given)["sources"][0]["go_files"] == 1
+
+
 # -- plugins that were built elsewhere ---------------------------------------------------------------------------------
 
 

@@ -88,6 +88,11 @@ def test_editions_and_architectures():
     assert "X_v5.7.0_linux_amd64.so, X_v5.7.0_linux_arm64.so, X_v5.8.9_linux_amd64.so and" in text
 
 
+def test_own_packages_in_the_gopath_era():
+    says = "packages of the plugin's own are found only if the source has a go.mod"
+    assert says in told("4.3.8", "5.0.15") and says not in told("5.3.0", "5.8.9")
+
+
 def test_staying_on_a_version():
     assert told("5.3.0", "5.3.0").startswith("Plugins stay on 5.3.0 (ce, linux on amd64)")
 

@@ -5,10 +5,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import (
     head,
+    left_out,
+    of_one_machine,
     rename_imports,
     rewritten_literals,
 )
@@ -143,3 +151,60 @@ def test_literals_that_a_compiler_would_change_with_the_module() -> None:
     assert list(rewritten_literals(LITERALS, "foo.header")) == [(9, '"foo-header"')], "a dot is any character to sed"
     assert list(rewritten_literals("no Go, but \"foo\"", "foo")) == [(1, '"foo"')]
     assert list(rewritten_literals(LITERALS, "foo+header")) == []
+
+
+NAMES = (
+    "main.go",
+    "_old.go",
+    ".hidden.go",
+    "main_test.go",
+    "old_main.go",
+    "linux.go",
+    "windows.go",
+    "a_windows.go",
+    "a_linux.go",
+    "a_amd64.go",
+    "a_arm64.go",
+    "a_linux_amd64.go",
+    "a_linux_arm64.go",
+    "a_darwin_amd64.go",
+    "_linux.go",
+    "a_windows_b.go",
+    "a_windows_test.go",
+    "a_unix.go",
+    "a.b_windows.go",
+    "a_windows.b.go",
+    "amd64_linux.go",
+    "a_amd64_linux.go",
+    "a_windows_.go",
+)
+GO = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+
+
+@pytest.mark.skipif(GO is None, reason="no Go to ask")
+def test_files_are_left_out_by_their_names_as_go_does(tmp_path: Path) -> None:
+    for name in NAMES:
+        (tmp_path / name).write_text("package main\n")
+    (tmp_path / "go.mod").write_text("module foo\n")
+    taken = {}
+    for goarch in ("amd64", "arm64"):
+        settings = {"GOOS": "linux", "GOARCH": goarch, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "GO111MODULE": ""}
+        listed = subprocess.run(
+            [str(GO), "list", "-json=GoFiles", "."],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            capture_output=True,
+            check=True,
+        )
+        taken[goarch] = set(json.loads(listed.stdout)["GoFiles"])
+    sometimes, always = taken["amd64"] | taken["arm64"], taken["amd64"] & taken["arm64"]
+    assert {name for name in NAMES if not left_out(name)} == sometimes
+    assert {name for name in sometimes if not of_one_machine(name)} == always
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("_old/a.go", True), ("sub/testdata/a.go", True), ("sub/a.go", False), ("a_windows/a.go", False), (".git/a.go", True)],
+)
+def test_folders_that_go_leaves_out(name: str, expected: bool) -> None:
+    assert left_out(name) is expected

@@ -75,7 +75,7 @@ def test_no_literal_is_changed_by_a_compiler_that_renames_the_module(version: st
 
 
 def test_literals_at_risk_are_named_with_their_places() -> None:
-    vendored = {"vendor/foo/foo.go": 'package foo\n\nvar a = "foo"\n', "README.md": '"foo"'}
+    vendored = {"_old.go": 'package x\n\nvar a = "foo"\n', "vendor/foo/foo.go": 'package foo\n\nvar a = "foo"\n', "README.md": '"foo"'}
     assert literals_at_risk(source(**vendored)) == ['main.go:8: "foo-header"']
     assert literals_at_risk(source(None)) == []
     assert literals_at_risk(source("go 1.15\n")) == []
@@ -231,7 +231,11 @@ def test_the_same_replacement_as_the_gateway_s_is_fine() -> None:
 
 
 def test_files_for_other_builds_may_belong_to_other_packages() -> None:
-    files = source(**{"tools.go": "//go:build tools\n\npackage tools\n", "odd.go": "no Go at all"})
+    others = ("_old.go", "x_windows.go", "x_arm64.go", "x_test.go")
+    files = source(
+        **{"tools.go": "//go:build tools\n\npackage tools\n", "odd.go": "no Go at all", "doc.go": "package documentation\n"},
+        **dict.fromkeys(others, "package other\n"),
+    )
     assert prepare(files, "P", "5.8.9", "t1").findings == ()
 
 
