@@ -61,7 +61,9 @@ options:
     description: Password for O(url).
     type: str
   versions:
-    description: Gateway versions for which RV(resolves) is wanted.
+    description:
+      - Gateway versions for which RV(resolves) is wanted. That the manifest says a wrong checksum is a warning if all of
+        these and of O(expect_versions) use such a bundle.
     type: list
     elements: str
     default: []
@@ -389,7 +391,7 @@ def opened_result(
     params = module.params
     opened = bundle_archive.read(path, params["max_size"], subject, module.tmpdir)
     names = [entry["name"] for entry in opened.files]
-    findings = opened.findings
+    findings = bundle_lint.as_used(opened.findings, [*params["versions"], *params["expect_versions"]])
     resolves: Dict[str, Any] = {}
     signed: Optional[bool] = None
     platform = (params["goos"], params["goarch"])

@@ -27,7 +27,11 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, S
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import plugin_path_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import local_writing, write_whole
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import lint_types, lint_unlisted
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import (
+    lint_types,
+    lint_unlisted,
+    wrong_checksum,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import MANIFEST_FILE as MANIFEST
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import (
     PROVENANCE_FILE,
@@ -556,12 +560,8 @@ class _Reading:
         self._opened.signed_digest = sha256.digest()
         self._opened.checksum_ok = self._opened.checksum == manifest.get("checksum")
         if not self._opened.checksum_ok:
-            said = manifest.get("checksum") or "nothing"
-            self._add(
-                f"The manifest of bundle {self._subject} says checksum {said}, but its files have "
-                f"{self._opened.checksum}; gateways from 5.0.12, 5.3.1 and 5.4.0 on drop every API that names it.",
-                "Build the bundle anew with bundle_build or `tyk bundle build`.",
-                "tyk v5.3.1, gateway/coprocess_bundle.go",
+            self._opened.findings.append(
+                wrong_checksum(self._subject, manifest.get("checksum"), str(self._opened.checksum))
             )
 
     def _not_elf(self) -> List[Finding]:

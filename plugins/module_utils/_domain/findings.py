@@ -126,6 +126,7 @@ CODES: Dict[str, str] = {
     "bundle-missing": "The bundle cannot be found where the gateway looks for it.",
     "bundle-no-file": "The bundle holds no file that this gateway version would open.",
     "bundle-not-in-use": "The running gateway does not use the bundle that the API definition names.",
+    "bundle-checksum": "The manifest of a bundle says another checksum than its files have.",
     "bundle-signature": "The bundle's signature is missing, wrong, or cannot be checked by the gateway.",
     "store-read-only": "The bundle store refuses to be written.",
     "store-forbidden": "The bundle store refuses the credentials, or they lack a right.",

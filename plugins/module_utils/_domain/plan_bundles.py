@@ -129,6 +129,7 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
             work.findings.extend(wrong)
         elif not bundle_format.is_go(manifest):
             work.bundles.append(_kept(bundle, ()))
+            work.findings.extend(_dropped(bundle, fleet))
         else:
             used.extend(bundle_format.plugin_stems(manifest))
             work.hooks.extend(bundle_format.hooks(manifest))
@@ -162,10 +163,12 @@ def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet
                 work.apis.extend(_move(api, handed) for api in used.apis)
             elif handed:
                 work.bundles.append(_kept(used.state, _opened_by(used)))
+                work.findings.extend(_dropped(used.state, fleet))
             continue
         sibling = serving.get(used.content)
         if used.satisfied or (sibling is None and used.opens and not fleet.moving):
             work.bundles.append(_kept(used.state, _opened_by(used)))
+            work.findings.extend(_dropped(used.state, fleet))
             continue
         if sibling is None:
             made = _new_bundle(used, state, wanted, work)
@@ -178,6 +181,22 @@ def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet
             sibling = bundles[0].name
         work.apis.extend(_move(api, sibling) for api in used.apis)
     work.bundles.extend(new.values())
+
+
+def _dropped(bundle: BundleState, fleet: Fleet) -> List[Finding]:
+    """A bundle that stays in use with a wrong checksum, which the gateways that run now let pass."""
+    if bundle.checksum_ok or behaves(fleet.target, "uses-unverified-bundle"):
+        return []
+    return [
+        error(
+            "bundle-checksum",
+            bundle.name,
+            f"The manifest of {bundle.name} says another checksum than its files have; gateways {fleet.target} drop every "
+            "API that names it.",
+            "Build and publish it anew under another name, and let the API definitions name that.",
+            source("drops-api-without-bundle"),
+        )
+    ]
 
 
 def _without_window(
@@ -483,7 +502,7 @@ def _new_bundle(
     findings += [] if wanted.signing_key else _unsigned(used.state, used.name, wanted, fleet)
     compilers, wrong = _compilers(state, fleet) if compiled else ({}, [])
     work.findings.extend(findings + wrong)
-    if has_errors(findings + wrong):
+    if has_errors(findings + wrong) or not _all_at_hand(stems, wanted, given, fleet):
         return None
     provenance = Provenance(
         stem=_stem(used.state),
@@ -743,6 +762,12 @@ def _without_artifact(stems: Sequence[str], wanted: Wanted, given: _Given, fleet
                 )
             )
     return missing
+
+
+def _all_at_hand(stems: Sequence[str], wanted: Wanted, given: _Given, fleet: Fleet) -> bool:
+    """Whether every build that is given could be used. What is wrong with one has been said by the module that read it."""
+    listed = [stem for stem in stems if (plugin := wanted.plugin(stem)) is not None and plugin.artifacts]
+    return all(given.find(stem, target.version, target.goarch) for stem in listed for target in fleet.targets)
 
 
 def _unplaceable(bundle: str, state: State, fleet: Fleet) -> List[Finding]:

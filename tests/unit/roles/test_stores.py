@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 COLLECTIONS = Path(next(iter(ansible_collections.__path__))).parent
-VERSION = "5.8.9"
+VERSION = "5.0.14"  # earlier than what is held against the Go of its release
 HOOK = {"driver": "goplugin", "pre": [{"name": "Hook", "path": "HeaderPlugin.so"}]}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

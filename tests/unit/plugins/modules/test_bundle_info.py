@@ -258,6 +258,23 @@ def test_a_signature_that_does_not_fit(tmp_path: Path, keys: Keys) -> None:
     assert result["signature_ok"] is False and "does not fit its files and the public key" in errors(result)[0]
 
 
+@pytest.mark.parametrize(
+    ("versions", "expected", "wrong"),
+    [
+        ([], [], True),
+        (["5.0.8"], [], False),
+        (["5.0.8", "5.3.0"], ["5.0.9"], False),
+        (["5.0.8", "5.0.12"], [], True),
+        (["5.0.8"], ["5.8.9"], True),
+    ],
+)
+def test_gateways_that_let_a_wrong_checksum_pass(tmp_path: Path, versions: Any, expected: Any, wrong: bool) -> None:
+    path = zipped(tmp_path / "a.zip", {"X.so": ELF}, manifest_for({"X.so": ELF}, checksum=""))
+    result = info(path, versions=versions, expect_versions=expected)
+    (found,) = [one for one in result["findings"] if one["code"] == "bundle-checksum"]
+    assert found["severity"] == ("error" if wrong else "warning") and "says checksum nothing" in found["message"]
+
+
 def test_the_key_that_is_to_sign_the_next_bundle(tmp_path: Path, keys: Keys) -> None:
     others = Keys(tmp_path / "others")
     private = {"signing_key": Path(keys.private).read_text()}

@@ -617,6 +617,14 @@ def test_a_build_that_is_not_given(version: str, words: str) -> None:
     assert words in finding(plan, "plugin-artifact-missing").remedy
 
 
+def test_a_file_that_cannot_be_used_leaves_what_was_said_of_it() -> None:
+    state = built_world()
+    state["artifacts"] = state["artifacts"][1:]
+    said = {"code": "plugin-unreadable", "severity": "error", "subject": "HeaderPlugin for 5.3.0 (amd64)", "message": "No.", "remedy": "Do."}
+    plan = make({**state, "findings": [said]}, **built_wishes())
+    assert errors(plan) == ["plugin-unreadable"] and {move.from_bundle for move in plan.apis} == {"auth-1.zip"}
+
+
 def paths(state: Dict[str, Any], **named: str) -> Dict[str, Any]:
     """The same state, with plugin paths for files: of the bundles in use by stem, of artifacts by stem and version."""
     for each in state["bundles"]:
@@ -720,6 +728,18 @@ def test_a_given_bundle_that_is_not_signed_though_the_one_in_use_is() -> None:
     assert errors(plan) == ["bundle-signature"] and finding(plan, "bundle-signature").subject == "header-2.zip"
     state["bundles"][1]["manifest"]["signature"] = "c2lnbmVk"
     assert errors(make(state, **GIVEN)) == []
+
+
+def test_a_wrong_checksum_matters_where_the_bundle_stays() -> None:
+    lua = bundle("lua-1.zip", {"pre": [{"name": "Run", "path": "run.lua"}]}, ["run.lua"], checksum_ok=False)
+    lua["manifest"]["custom_middleware"]["driver"] = "lua"
+    state = world()
+    state["bundles"][0]["checksum_ok"] = False
+    assert errors(make(state)) == [], "header-1.zip is replaced"
+    state["bundles"].append(lua)
+    state["apis"].append(api("scripted", "lua-1.zip"))
+    plan = make(state)
+    assert errors(plan) == ["bundle-checksum"] and finding(plan, "bundle-checksum").subject == "lua-1.zip"
 
 
 def test_literals_that_compilers_would_change_are_told() -> None:
