@@ -26,6 +26,8 @@ description:
     string literals. Where C(go.mod) requires C(github.com/TykTechnologies/tyk), it requires the commit of the very
     release, with the replacements of that release; a C(toolchain) line is left out.
   - Whether there is memory and disk space for a build is checked before one is started.
+  - Compilers are published for C(linux/amd64) only, and build for arm64 as well. An engine of another machine pulls and starts
+    them for that; its host needs an emulator then (C(binfmt_misc)), and builds take several times longer.
 attributes:
   check_mode:
     support: full

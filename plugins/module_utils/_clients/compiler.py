@@ -532,7 +532,7 @@ class Compiler:
             remedy = "A first build needs about 768 MiB; allow more."
         elif code in KILLED:
             what = f"was ended from outside (exit code {code})"
-            remedy = "Somebody stopped the container, or the engine was restarted; run it again."
+            remedy = "The container was stopped, the engine was restarted, or its host ran out of memory; see to that and run it again."
         else:
             meant = cause(output)
             what, finding, remedy = f"failed with exit code {code}", meant.code, meant.remedy
