@@ -18,6 +18,10 @@ description:
     own host, and says whether it is within the limit.
   - Nothing is started in the container, so it works with images that have no shell. The user who runs the module has to
     be root on the engine's own host then.
+  - Proxies that the container has in its environment (C(HTTP_PROXY), C(HTTPS_PROXY), C(NO_PROXY)) are used as its
+    gateway uses them. A SOCKS proxy cannot be tried, nor an C(https) proxy for an C(https) address; that is a warning.
+  - A C(file) address is read from the file system of the container, with the rights of its process, or from that of the
+    host. Gateways know such addresses from 5.3.3 and 5.5.0 on and read them without a time limit.
   - For a gateway that is a Linux package it can also load the plugins of the bundle with the gateway's own program, each
     in a process of its own.
 extends_documentation_fragment:
@@ -35,6 +39,13 @@ options:
       - The bundle's address as the gateway uses it. A user and password in it are used and never printed.
     type: str
     required: true
+  versions:
+    description:
+      - The versions of gateways that are going to use O(url), beside those of O(load_with). That one of them cannot read
+        a C(file) address is an error.
+    type: list
+    elements: str
+    default: []
   load_with:
     description:
       - Programs of gateways on the host that runs the module, each of which has to load the bundle's plugins. The bundle
@@ -74,7 +85,8 @@ options:
     default: []
   sha256:
     description:
-      - What the content has to be. Not compared if not set.
+      - What the content has to be.
+      - If not set, content that is plainly no bundle is found all the same, such as the page of a login.
     type: str
   limit:
     description:
@@ -121,7 +133,7 @@ sha256:
   returned: success
   type: str
 means:
-  description: From where it was downloaded.
+  description: From where it was downloaded, and through which proxy.
   returned: success
   type: str
   sample: network namespace of the container tyk-gateway
@@ -163,7 +175,7 @@ import posixpath
 import socket
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
@@ -172,12 +184,15 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import process_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import looks_like_html
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
+    FILE,
     Fetch,
     fetch_as,
     path_of,
     tls_context,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     Finding,
     Severity,
@@ -185,8 +200,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     to_dicts,
     warning,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import settings
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url
 
 #: From this share of the limit on the next slower moment of the network is too slow.
 NEAR = 0.6
@@ -195,71 +212,142 @@ NEAR = 0.6
 def judge(fetch: Fetch, place: str, url: str, limit: float, sha256: str) -> List[Finding]:
     """What is wrong with a download; `url` is fit to be printed, `place` says from where."""
     subject = f"{place}: {url}"
-    if fetch.kind == "late":
-        of = f" of {fetch.length}" if fetch.length is not None else ""
-        return [
-            error(
-                "bundle-slow",
-                subject,
-                f"From the network of {place}, {fetch.bytes}{of} bytes of {url} arrived within "
-                f"{limit:g} s, and a gateway gives the download no longer.",
-                "Bring the store nearer to the gateway, or make the bundle smaller (strip the plugins).",
-            )
-        ]
-    if fetch.kind:
-        return [
-            error(
-                "bundle-missing",
-                subject,
-                f"From the network of {place}, {url} cannot be downloaded: {fetch.problem}.",
-                "Check the address as the gateway sees it (bundle_base_url), the store and the network between.",
-            )
-        ]
-    if sha256 and fetch.sha256 != sha256.lower():
-        return [
-            error(
-                "bundle-invalid",
-                subject,
-                f"From the network of {place}, {url} is another file than the one published: its sha256 is "
-                f"{fetch.sha256}, not {sha256.lower()}.",
-                "Check that the gateway's store is the one published to, without a cache in between.",
-            )
-        ]
-    if fetch.seconds > limit * NEAR:
+    wrong = unfetched(fetch, place, url, limit)
+    if wrong is not None:
+        return [wrong]
+    position = position_of(place, url)
+    if sha256 and fetch.sha256 == sha256.lower():
+        found = ""
+    elif looks_like_html(fetch.content_type, fetch.head.encode("latin-1")):
+        found = f"{position}, {url} is an HTML page, as a login page is, and no bundle."
+    elif sha256:
+        found = (
+            f"{position}, {url} is another file than the one published: its sha256 is {fetch.sha256}, not "
+            f"{sha256.lower()}."
+        )
+    else:
+        found = "" if fetch.head.startswith("PK") else f"{position}, {url} is no zip and so no bundle."
+    if found:
+        remedy = "Check that the gateway's bundle_base_url is the store published to, without a login or a cache between."
+        return [error("bundle-invalid", subject, found, remedy)]
+    if fetch.seconds > limit * NEAR and not url.startswith(FILE):
         return [
             warning(
                 "bundle-slow",
                 subject,
-                f"From the network of {place}, {url} took {fetch.seconds:.1f} of the {limit:g} s that a "
-                f"gateway gives it.",
+                f"{position}, {url} took {fetch.seconds:.1f} of the {limit:g} s that a gateway gives it.",
                 "Bring the store nearer to the gateway, or make the bundle smaller.",
             )
         ]
     return []
 
 
+def unfetched(fetch: Fetch, place: str, url: str, limit: float) -> Optional[Finding]:
+    """Why there is no content to look at."""
+    subject, position = f"{place}: {url}", position_of(place, url)
+    if fetch.kind == "late":
+        of = f" of {fetch.length}" if fetch.length is not None else ""
+        return error(
+            "bundle-slow",
+            subject,
+            f"{position}, {fetch.bytes}{of} bytes of {url} arrived within {limit:g} s, and a gateway gives the download "
+            "no longer.",
+            "Bring the store nearer to the gateway, or make the bundle smaller (strip the plugins).",
+        )
+    if fetch.kind == "local":
+        return error(
+            "disk-small",
+            subject,
+            f"{url} arrived but could not be kept in the temporary folder of the host that runs the task "
+            f"({fetch.problem}).",
+            f"Make room on the file system of {tempfile.gettempdir()}.",
+        )
+    if fetch.kind == "untried":
+        return warning(
+            "driver-unsupported",
+            subject,
+            f"{position}, the download of {url} could not be tried: {fetch.problem}.",
+            "See in the gateway's log that it fetches its bundles.",
+        )
+    if fetch.kind:
+        verb = "read" if url.startswith(FILE) else "downloaded"
+        return error(
+            "bundle-missing",
+            subject,
+            f"{position}, {url} cannot be {verb}: {fetch.problem}.",
+            "Check the address as the gateway sees it (bundle_base_url), the store and the network between.",
+        )
+    return None
+
+
+def position_of(place: str, url: str) -> str:
+    return f"{'In the file system' if url.startswith(FILE) else 'From the network'} of {place}"
+
+
+def unread_by(versions: List[str], place: str, url: str) -> List[Finding]:
+    """Gateways that cannot read a file address at all."""
+    if not url.startswith(FILE):
+        return []
+    blind = [version for version in versions if not behaves(version, "reads-file-addresses")]
+    if versions and not blind:
+        return []
+    what = f"gateways {', '.join(blind)} cannot" if blind else "not every gateway can, and which this is is not known"
+    make = error if blind else warning
+    return [
+        make(
+            "bundle-missing",
+            f"{place}: {url}",
+            f"{url} is an address of a file; {what}: those from 5.3.3 and from 5.5.0 on can read it.",
+            "Give gateways an http or https address (bundle_base_url)." if blind else "Give their versions.",
+            source("reads-file-addresses"),
+        )
+    ]
+
+
+def hide(module: AnsibleModule) -> None:
+    """Keep what addresses hold out of what is printed, and refuse those that cannot be read."""
+    hide_url(module, module.params["url"], *(one for one in module.params["beside"] if "://" in one))
+
+
+def environment_of(container: Mapping[str, Any]) -> Dict[str, str]:
+    """The variables of a container that say which proxies it has."""
+    given = (container.get("Config") or {}).get("Env") or []
+    return settings(dict(one.split("=", 1) for one in given if "=" in one))
+
+
+def means_of(fetch: Fetch, means: str) -> str:
+    through = f", through the proxy {' and '.join(fetch.proxies)}" if fetch.proxies else ""
+    return f"{means}{through}"
+
+
 def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params = module.params
     name, url, limit = params["container"], params["url"], params["limit"]
-    module.no_log_values.update(url_secrets(url))
     pid = process_of(engine, name)
-    fetch = fetch_as(pid, url, limit, tls_context(url, params["validate_certs"]))
+    environment = environment_of(engine.container(name))
+    for proxy in environment.values():
+        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
+    fetch = fetch_as(pid, url, limit, tls_context(url, params["validate_certs"]), environment=environment)
+    part = "file system" if url.startswith(FILE) else "network"
     if fetch.kind == "forbidden":
         raise EngineError(
             error(
                 "driver-unsupported",
                 name,
-                f"The network of the container {name} cannot be entered: {fetch.problem}.",
+                f"The {part} of the container {name} cannot be entered: {fetch.problem}.",
                 "Run the module as root on the engine's host (become: true).",
             )
         )
+    shown = mask_url(url)
+    found = [*unread_by(params["versions"], name, shown), *judge(fetch, name, shown, limit, params["sha256"] or "")]
+    namespace = "network namespace" if part == "network" else part
     return {
         "changed": False,
         "seconds": round(fetch.seconds, 3),
         "bytes": fetch.bytes,
         "sha256": fetch.sha256,
-        "means": f"network namespace of the container {name}",
-        "findings": to_dicts(judge(fetch, name, mask_url(url), limit, params["sha256"] or "")),
+        "means": means_of(fetch, f"{namespace} of the container {name}"),
+        "findings": to_dicts(found),
     }
 
 
@@ -267,18 +355,20 @@ def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     url, limit, wanted = params["url"], params["limit"], params["load_with"]
     params["beside"] = [beside_of(url, one) for one in params["beside"]]
-    for address in (url, *params["beside"]):
+    for address in params["beside"]:
         module.no_log_values.update(url_secrets(address))
     try:
         loaders = [loader_from(one) for one in wanted or []]
     except ValueError as problem:
         module.fail_json(msg=f"version of load_with cannot be used: {problem}", findings=[])
-    place = socket.gethostname()
-    result: Dict[str, Any] = {"changed": False, "means": f"the host {place} itself"}
+    place, shown = socket.gethostname(), mask_url(url)
+    versions = list(dict.fromkeys([*params["versions"], *(loader.version for loader in loaders)]))
+    means = f"file system of the host {place}" if url.startswith(FILE) else f"the host {place} itself"
+    result: Dict[str, Any] = {"changed": False, "means": means}
     with tempfile.TemporaryFile() as body:
         context = tls_context(url, params["validate_certs"])
         fetch = fetch_as(None, url, limit, context, body if wanted else None)
-        findings = judge(fetch, place, mask_url(url), limit, params["sha256"] or "")
+        findings = [*unread_by(versions, place, shown), *judge(fetch, place, shown, limit, params["sha256"] or "")]
         if wanted:
             result["loaded"] = []
             if not any(one.severity is Severity.ERROR for one in findings):
@@ -322,6 +412,22 @@ def bundle_of(url: str) -> str:
     return posixpath.basename(urlsplit(url).path)
 
 
+def look_at_arguments(module: AnsibleModule) -> None:
+    hide(module)
+    url = module.params["url"]
+    for version in module.params["versions"]:
+        try:
+            Version.parse(version)
+        except ValueError as problem:
+            module.fail_json(msg=f"versions cannot be used: {problem}", findings=[])
+    if url.startswith(FILE) and not module.params["container"] and not url[len(FILE) :].startswith("/"):
+        module.fail_json(
+            msg=f"The address {url} leads from the folder that a gateway was started in, which is not known on its host. "
+            "Give an address that begins with file:///.",
+            findings=[],
+        )
+
+
 def main() -> None:
     run_engine_module(
         {
@@ -330,6 +436,7 @@ def main() -> None:
             "sha256": {"type": "str"},
             "limit": {"type": "float", "default": 5},
             "validate_certs": {"type": "bool", "default": True},
+            "versions": {"type": "list", "elements": "str", "default": []},
             "beside": {"type": "list", "elements": "str", "default": []},
             "load_with": {
                 "type": "list",
@@ -344,6 +451,7 @@ def main() -> None:
         },
         check,
         on_host=check_from_host,
+        first=look_at_arguments,
         mutually_exclusive=[("container", "load_with")],
     )
 

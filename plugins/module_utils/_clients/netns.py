@@ -5,7 +5,8 @@
 
 A child process enters a container's network namespace, so routes, firewalls and the engine's own DNS count as they do
 for the gateway. Names are looked up by the container's own hosts file and resolver configuration, without the host's
-name service switch, whose plugins may answer through other ways than the network.
+name service switch, whose plugins may answer through other ways than the network. Proxies are those of the gateway's
+environment. A file address is read from the file system that the gateway sees, with the rights that it has.
 """
 
 from __future__ import annotations
@@ -25,13 +26,20 @@ import ssl
 import struct
 import time
 from dataclasses import asdict, dataclass, field
-from typing import IO, Dict, List, Optional, Tuple
+from typing import IO, Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import write_whole
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import proxy_for
 
 CLONE_NEWNET = 0x40000000
 MAX_REDIRECTS = 10
 DNS_TIMEOUT = 2.0
 BLOCK = 1 << 18
+HEAD = 256
+FILE = "file://"
+PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,20 @@ class Fetch:
     sha256: str = ""
     status: int = 0
     problem: str = ""
-    kind: str = ""  # "", late, unreachable, status, forbidden (the namespace could not be entered)
+    #: "", late, unreachable, status, file (it cannot be read), forbidden (the gateway's place could not be entered),
+    #: untried (no way to try it from here), local (what arrived could not be kept)
+    kind: str = ""
+    content_type: str = ""
+    head: str = ""  # the first bytes, one letter each
+    proxies: List[str] = field(default_factory=list)  # those that were asked, fit to be printed
+
+
+class Untried(Exception):
+    """The gateway would take a way that cannot be taken here."""
+
+
+class _NotKept(Exception):
+    """What arrived could not be written on this host."""
 
 
 def enter_network(pid: int) -> None:
@@ -175,6 +196,19 @@ def enter_network(pid: int) -> None:
             raise OSError(number, os.strerror(number))
 
 
+def enter_files(pid: int) -> None:
+    """See the files that another process sees, from where it stands and with its rights. Raises OSError."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as source:
+        words = [line.split() for line in source]
+    # the third number of each is the one that the file system goes by
+    numbers = {line[0]: [int(word) for word in line[1:]] for line in words if line and line[0] in ("Uid:", "Gid:", "Groups:")}
+    os.chdir(f"/proc/{pid}/cwd")
+    os.chroot(f"/proc/{pid}/root")
+    os.setgroups(numbers.get("Groups:", []))
+    os.setgid(numbers["Gid:"][3])
+    os.setuid(numbers["Uid:"][3])
+
+
 def read_resolver(pid: int) -> Resolver:
     """What the process would look names up with."""
     texts = []
@@ -187,11 +221,15 @@ def read_resolver(pid: int) -> Resolver:
     return Resolver.parse(texts[0], texts[1])
 
 
-def tls_context(url: str, validate_certs: bool) -> Optional[ssl.SSLContext]:
-    """How the server of an address is checked; None for an address without TLS."""
+def tls_context(url: str, validate_certs: bool = True) -> Optional[ssl.SSLContext]:
+    """How the server of an address is checked; None for an address without TLS.
+
+    Gateways speak at most TLS 1.2 with bundle stores (v5.8.9:gateway/coprocess_bundle.go:146-149).
+    """
     if not url.startswith("https:"):
         return None
     context = ssl.create_default_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -209,16 +247,18 @@ def fetch_as(
     limit: float,
     context: Optional[ssl.SSLContext] = None,
     sink: Optional[IO[bytes]] = None,
+    environment: Optional[Mapping[str, str]] = None,
 ) -> Fetch:
     """Download in a child that is gone afterwards whatever happens.
 
     pid: the process whose network namespace is entered; None for this process's own. sink: where the body goes.
+    environment: the gateway's, which says what proxies it has.
     """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _child(writer, pid, url, limit, context, sink)
+        _child(writer, pid, url, limit, context, sink, environment or {})
     os.close(writer)
     try:
         return _answer_of(child, reader, limit)
@@ -233,20 +273,21 @@ def _child(
     limit: float,
     context: Optional[ssl.SSLContext],
     sink: Optional[IO[bytes]],
+    environment: Mapping[str, str],
 ) -> None:
     """The child's whole life; never returns."""
     try:
         fetch = Fetch()
         try:
             resolver = read_resolver(os.getpid() if pid is None else pid)
-            if pid is not None:
+            if pid is not None and url.startswith(FILE):
+                enter_files(pid)
+            elif pid is not None:
                 enter_network(pid)
         except OSError as problem:
             fetch = Fetch(problem=problem.strerror or str(problem), kind="forbidden")
         else:
-            fetch = download(url, limit, resolver, context, sink)
-            if sink is not None:
-                sink.flush()
+            fetch = download(url, limit, resolver, context, sink, environment)
         os.write(writer, json.dumps(asdict(fetch)).encode())
         os._exit(0)
     finally:
@@ -276,28 +317,56 @@ def _answer_of(child: int, reader: int, limit: float) -> Fetch:
     return Fetch(**json.loads(b"".join(chunks)))
 
 
+def read_file(path: str, sink: Optional[IO[bytes]] = None) -> Fetch:
+    """Read what a gateway reads for file://<path>. It has no time limit for that, and decodes nothing in the path.
+
+    (v5.3.9:gateway/coprocess_bundle.go:169-171)
+    """
+    started = time.monotonic()
+    fetch = Fetch()
+    try:
+        with open(path, "rb") as source:
+            digest = hashlib.sha256()
+            for block in iter(lambda: source.read(BLOCK), b""):
+                _take(block, digest, fetch, sink)
+            fetch.sha256, fetch.length = digest.hexdigest(), fetch.bytes
+    except _NotKept as problem:
+        fetch.problem, fetch.kind = str(problem), "local"
+    except (OSError, ValueError) as problem:
+        fetch.problem, fetch.kind = getattr(problem, "strerror", None) or str(problem), "file"
+    fetch.seconds = time.monotonic() - started
+    return fetch
+
+
 def download(
     url: str,
     limit: float,
     resolver: Resolver,
     context: Optional[ssl.SSLContext] = None,
     sink: Optional[IO[bytes]] = None,
+    environment: Optional[Mapping[str, str]] = None,
 ) -> Fetch:
     """GET with one deadline for everything, redirects and body included, as a gateway's HTTP client has it.
 
-    sink: where the body goes; without it the body is only measured.
+    sink: where the body goes; without it the body is only measured. environment: says what proxies there are.
     """
+    if url.startswith(FILE):
+        return read_file(url[len(FILE) :], sink)
     started = time.monotonic()
     deadline = started + limit
     fetch = Fetch()
     try:
         for _unused in range(MAX_REDIRECTS + 1):
-            following = _once(url, deadline, resolver, context, fetch, sink)
+            following = _once(url, deadline, resolver, context, fetch, sink, environment or {})
             if not following:
                 break
             url = following
         else:
             fetch.problem, fetch.kind = f"more than {MAX_REDIRECTS} redirects", "status"
+    except _NotKept as problem:
+        fetch.problem, fetch.kind = str(problem), "local"
+    except Untried as problem:
+        fetch.problem, fetch.kind = str(problem), "untried"
     except (socket.timeout, TimeoutError):
         fetch.problem, fetch.kind = f"not done after {limit:g} s", "late"
     except (OSError, http.client.HTTPException, ValueError) as problem:
@@ -315,25 +384,34 @@ def _once(
     context: Optional[ssl.SSLContext],
     fetch: Fetch,
     sink: Optional[IO[bytes]],
+    environment: Mapping[str, str],
 ) -> Optional[str]:
     """One request; returns where it was redirected to, if it was."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError("only http and https addresses can be fetched")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or PORTS[parts.scheme]
+    host = _with_brackets(parts.hostname) + ("" if port == PORTS[parts.scheme] else f":{port}")
+    headers = {"Host": host, "User-Agent": "tyk-upgrade", "Accept-Encoding": "identity", **_login(parts, "Authorization")}
+    target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    proxy = proxy_for(url, environment)
     connection = http.client.HTTPConnection(parts.hostname, port)
-    plain = _connect(resolver.addresses(parts.hostname, deadline), port, deadline)
+    if not proxy:
+        plain = _connect(resolver.addresses(parts.hostname, deadline), port, deadline)
+    else:
+        plain = _to_proxy(proxy, parts, port, deadline, resolver, fetch)
+        if parts.scheme == "http":
+            target = urlunsplit(("http", host, parts.path or "/", parts.query, ""))
+            headers.update(_login(urlsplit(proxy), "Proxy-Authorization"))
     connection.sock = sock = _secured(plain, parts, context)
     try:
-        default = port == (443 if parts.scheme == "https" else 80)
-        host = parts.hostname if default else f"{parts.hostname}:{port}"
-        headers = {"Host": host, "User-Agent": "tyk-upgrade", "Accept-Encoding": "identity", **_login(parts)}
-        connection.request("GET", urlunsplit(("", "", parts.path or "/", parts.query, "")), headers=headers)
+        connection.request("GET", target, headers=headers)
         answer = connection.getresponse()
         location = answer.getheader("Location")
         if answer.status in (301, 302, 303, 307, 308) and location:
             return urljoin(url, location)
         fetch.status = answer.status
+        fetch.content_type = answer.getheader("Content-Type") or ""
         if answer.status != 200:
             fetch.problem, fetch.kind = f"the answer was HTTP {answer.status} {answer.reason}".rstrip(), "status"
             return None
@@ -344,11 +422,53 @@ def _once(
         connection.close()
 
 
+def _to_proxy(
+    proxy: str, parts: SplitResult, port: int, deadline: float, resolver: Resolver, fetch: Fetch
+) -> socket.socket:
+    """A connection to a proxy, and through it to the server where the address is one with TLS."""
+    through = urlsplit(proxy)
+    shown = mask_url(proxy)
+    if shown not in fetch.proxies:
+        fetch.proxies.append(shown)
+    if through.scheme not in PORTS or (through.scheme == "https" and parts.scheme == "https"):
+        raise Untried(f"it would go through the proxy {shown}, and through one of this kind it cannot be tried from here")
+    at = through.port or PORTS[through.scheme]
+    try:
+        plain = _connect(resolver.addresses(str(through.hostname), deadline), at, deadline)
+        plain = _secured(plain, through, tls_context(proxy))
+    except socket.timeout:
+        raise
+    except OSError as problem:
+        raise OSError(f"the proxy {shown} cannot be reached: {problem.strerror or problem}") from problem
+    if parts.scheme == "https":
+        try:
+            _tunnel(plain, f"{_with_brackets(str(parts.hostname))}:{port}", through, shown)
+        except BaseException:
+            plain.close()
+            raise
+    return plain
+
+
+def _tunnel(plain: socket.socket, place: str, through: SplitResult, shown: str) -> None:
+    """Let a proxy make the connection to the server."""
+    headers = {"Host": place, "User-Agent": "tyk-upgrade", **_login(through, "Proxy-Authorization")}
+    lines = [f"CONNECT {place} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    plain.sendall("\r\n".join(lines).encode("latin-1"))
+    answer = http.client.HTTPResponse(plain, method="CONNECT")
+    answer.begin()
+    if answer.status != 200:
+        raise OSError(f"the proxy {shown} answered HTTP {answer.status} {answer.reason}".rstrip())
+
+
+def _with_brackets(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _secured(plain: socket.socket, parts: SplitResult, context: Optional[ssl.SSLContext]) -> socket.socket:
     if parts.scheme != "https":
         return plain
     try:
-        return (context or ssl.create_default_context()).wrap_socket(plain, server_hostname=parts.hostname)
+        return (context or tls_context("https:") or ssl.create_default_context()).wrap_socket(plain, server_hostname=parts.hostname)
     except OSError:
         plain.close()
         raise
@@ -366,13 +486,24 @@ def _read(
         block = answer.read1(BLOCK)
         if not block:
             break
-        fetch.bytes += len(block)
-        digest.update(block)
-        if sink is not None:
-            sink.write(block)
+        _take(block, digest, fetch, sink)
     fetch.sha256 = digest.hexdigest()
     if fetch.length is not None and fetch.bytes < fetch.length:
         raise http.client.HTTPException(f"the connection ended after {fetch.bytes} of {fetch.length} bytes")
+
+
+def _take(block: bytes, digest: Any, fetch: Fetch, sink: Optional[IO[bytes]]) -> None:
+    """The next piece of the body. Raises _NotKept."""
+    if len(fetch.head) < HEAD:
+        fetch.head += block[: HEAD - len(fetch.head)].decode("latin-1")
+    fetch.bytes += len(block)
+    digest.update(block)
+    if sink is not None:
+        try:
+            write_whole(sink, block)
+            sink.flush()
+        except OSError as problem:
+            raise _NotKept(problem.strerror or str(problem)) from problem
 
 
 def _connect(addresses: List[str], port: int, deadline: float) -> socket.socket:
@@ -388,9 +519,9 @@ def _connect(addresses: List[str], port: int, deadline: float) -> socket.socket:
     raise last or OSError("there is no address to connect to")
 
 
-def _login(parts: SplitResult) -> Dict[str, str]:
+def _login(parts: SplitResult, header: str) -> Dict[str, str]:
     """A user and password in the address, sent as a Go client does."""
     if parts.username is None:
         return {}
     text = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+    return {header: "Basic " + base64.b64encode(text.encode()).decode()}

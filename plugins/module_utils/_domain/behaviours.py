@@ -90,6 +90,12 @@ BEHAVIOURS: Tuple[Behaviour, ...] = (
         "v5.0.0:apidef/api_definitions.go",
     ),
     Behaviour(
+        "reads-file-addresses",
+        ">=5.3.3, <5.4.0 | >=5.5.0",
+        "A bundle_base_url may be file://<folder>; there is no time limit then.",
+        "v5.3.9:gateway/coprocess_bundle.go:137-171,252-256",
+    ),
+    Behaviour(
         "has-oas-plugins",
         ">=5.0.0",
         "OAS API definitions can name a bundle.",

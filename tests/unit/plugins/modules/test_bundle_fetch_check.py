@@ -20,7 +20,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients import host_p
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import Member, build
 from ansible_collections.tyk.upgrade.tests.unit.plugins import go_builds
 from ansible_collections.tyk.upgrade.tests.unit.plugins.module_utils._clients import old_gateway
-from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module
+from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_module, small_disk
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer, Request
 
 # Answers as a gateway's `plugin load` does for files that hold these words. A file exports the functions it names.
@@ -116,6 +116,62 @@ def test_the_download_is_made_from_the_host(store: Store) -> None:
     assert said(store.check(b"bundle", sha256=digest)) == [("error", "bundle-invalid")]
     missing = run_module("bundle_fetch_check", {"url": f"{store.url}/none.zip"})
     assert said(missing) == [("error", "bundle-missing")] and "HTTP 404" in missing["findings"][0]["message"]
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 64])
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>Please log in", b"  <html><body>x"])
+def test_a_web_page_with_the_status_of_success_is_no_bundle(store: Store, content: bytes, digest: str) -> None:
+    (finding,) = store.check(content, **({"sha256": digest} if digest else {}))["findings"]
+    assert (finding["severity"], finding["code"]) == ("error", "bundle-invalid")
+    assert "is an HTML page, as a login page is, and no bundle" in finding["message"]
+
+
+def test_a_web_page_is_known_by_its_type_and_a_text_by_its_first_bytes(store: Store) -> None:
+    def answer(request: Request) -> Tuple[int, Dict[str, str], bytes]:
+        return 200, {"Content-Type": "text/html"} if request.path == "/page" else {}, b"Please log in"
+
+    with FixedServer(answer) as server:
+        for path, words in (("page", "is an HTML page"), ("text", "is no zip and so no bundle")):
+            (finding,) = run_module("bundle_fetch_check", {"url": f"{server.url}/{path}"})["findings"]
+            assert finding["code"] == "bundle-invalid" and words in finding["message"]
+    result = store.load(b"Please log in")
+    assert said(result) == [("error", "bundle-invalid")] and result["loaded"] == []
+
+
+def test_a_file_address_is_read_from_the_host(store: Store, tmp_path: Path) -> None:
+    content = bundle({named("A"): "One"}, [hook("A", "One")])
+    (tmp_path / "a.zip").write_bytes(content)
+    url = f"file://{tmp_path}/a.zip"
+    with_ = [{"binary": str(store.program), "version": VERSION}]
+    result = run_module("bundle_fetch_check", {"url": url, "load_with": with_})
+    assert said(result) == [] and result["means"].startswith("file system of the host ")
+    assert [one["ok"] for one in result["loaded"]] == [True] and result["sha256"] == hashlib.sha256(content).hexdigest()
+    old = run_module("bundle_fetch_check", {"url": url, "versions": ["5.3.0", "5.3.3", "5.4.0"]})
+    assert said(old) == [("error", "bundle-missing")] and "gateways 5.3.0, 5.4.0 cannot" in old["findings"][0]["message"]
+    unknown = run_module("bundle_fetch_check", {"url": url})
+    assert said(unknown) == [("warning", "bundle-missing")] and "Give their versions" in unknown["findings"][0]["remedy"]
+    gone = run_module("bundle_fetch_check", {"url": f"{url}.gone", "versions": [VERSION]})
+    assert said(gone) == [("error", "bundle-missing")] and "cannot be read: No such file" in gone["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"url": "file://bundles/a.zip"}, "begins with file:///"),
+        ({"url": "http://user:pass/word@host/a.zip"}, "percent-encoded"),
+        ({"url": "http://host/a.zip", "versions": ["5.3"]}, "versions cannot be used"),
+    ],
+)
+def test_arguments_that_cannot_work(arguments: Dict[str, Any], words: str) -> None:
+    result = run_module("bundle_fetch_check", arguments)
+    assert result["failed"] and words in result["msg"] and "pass/word" not in result["msg"]
+
+
+def test_a_full_disk_here_is_not_the_fault_of_the_store(store: Store) -> None:
+    with_ = [{"binary": str(store.program), "version": VERSION}]
+    with small_disk(100_000):
+        result = store.check(b"PK" + bytes(200_000), load_with=with_)
+    assert said(result) == [("error", "disk-small")] and result["loaded"] == []
 
 
 def test_a_slow_download_ends_with_the_limit(store: Store) -> None:

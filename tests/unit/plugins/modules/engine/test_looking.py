@@ -18,7 +18,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archiv
 
 pytestmark = pytest.mark.engine
 
-CONTENT = b"bundle " * 50000
+CONTENT = b"PK\x03\x04 bundle " * 30000
 #: The head of a 64-bit library for amd64.
 LIBRARY = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\x3e\x00\x01\x00\x00\x00" + bytes(40)
 MIDDLEWARE = "/opt/tyk-gateway/middleware"
@@ -90,6 +90,37 @@ def test_fetch_findings(
     assert words in result["findings"][0]["message"]
     assert "secret-word" not in json.dumps(result["findings"])
     assert result["seconds"] < limit + 1
+
+
+@pytest.fixture
+def proxied(bench: Any, pair: Tuple[str, str], old_image: str, store_net: str) -> str:
+    """A container whose environment has a proxy, which is the store itself."""
+    environment = ["HTTP_PROXY=http://pat:s3cret-word@bundles:8080", "NO_PROXY=direct.example"]
+    on = {"HostConfig": {"NetworkMode": store_net}, "Image": old_image, "Env": environment}
+    return str(bench.container("proxied", on))
+
+
+def test_fetch_through_the_proxy_of_the_container(proxied: str, run_module: Any) -> None:
+    result = run_module("bundle_fetch_check", container=proxied, url="http://no.such.host/a.zip")
+    assert result["findings"] == [] and result["bytes"] == len(CONTENT), result
+    assert result["means"].endswith(", through the proxy http://bundles:8080") and "s3cret-word" not in str(result)
+    direct = run_module("bundle_fetch_check", container=proxied, url="http://direct.example/a.zip", limit=3)
+    assert [one["code"] for one in direct["findings"]] == ["bundle-missing"] and "proxy" not in direct["means"]
+
+
+def test_a_file_address_is_read_from_the_container(pair: Tuple[str, str], bench: Any, run_module: Any) -> None:
+    put(bench, pair[0], {"bundles/a.zip": CONTENT})
+    url = "file:///bundles/a.zip"
+    result = run_module("bundle_fetch_check", container=pair[0], url=url, versions=["5.8.9"])
+    assert result["findings"] == [] and result["sha256"] == hashlib.sha256(CONTENT).hexdigest(), result
+    assert result["means"] == f"file system of the container {pair[0]}"
+    unknown = run_module("bundle_fetch_check", container=pair[0], url=url)
+    assert [(one["severity"], one["code"]) for one in unknown["findings"]] == [("warning", "bundle-missing")]
+    blind = run_module("bundle_fetch_check", container=pair[0], url=url, versions=["5.3.0", "5.8.9"])
+    assert [one["severity"] for one in blind["findings"]] == ["error"]
+    assert "gateways 5.3.0 cannot" in blind["findings"][0]["message"]
+    gone = run_module("bundle_fetch_check", container=pair[0], url="file:///none.zip", versions=["5.8.9"])
+    assert "In the file system of" in gone["findings"][0]["message"] and "No such file" in gone["findings"][0]["message"]
 
 
 def test_fetch_of_other_content(pair: Tuple[str, str], run_module: Any) -> None:
