@@ -17,6 +17,8 @@ description:
     under one name, which is what it takes where no bundle can serve two versions at once (both of them open C(X.so)).
   - The content is downloaded from where the gateway stands, checked, and unpacked into that folder. A bundle that an
     API names already must not be given other content while the gateway runs; that is for the caller to see to.
+  - What is made belongs to whom it would belong had the gateway made it. In a container that is the user it runs as, on a
+    host the owner of the folder above. Folders that exist keep their owner and mode.
   - For a gateway in a container the module has to run as root on the engine's own host.
 attributes:
   check_mode:
@@ -227,7 +229,7 @@ def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
             changed = not same(files, folder, content)
             if changed:
                 links = links_for(files, content, params["middleware_path"], params["links"])
-                put_in_container(engine, name, content, params["middleware_path"], folder, links)
+                put_in_container(engine, name, content, folder, links)
     return {"changed": changed, "folder": folder, "findings": []}
 
 

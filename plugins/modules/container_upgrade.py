@@ -83,6 +83,8 @@ options:
     description:
       - Files to put into the new container after it is created and before it starts. Those that lie in a volume or a
         mounted folder are put there after the old container has stopped.
+      - They belong to the user that the container runs as, and so do the folders above them that have to be made. Folders
+        that exist keep their owner and mode.
       - Refused where the place lies in a volume that other containers use, too.
     type: list
     elements: dict

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import bundle_archive
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_files import existing_above, owner_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, parents_of, tar_member
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import Files, HostFiles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import (
     MANIFEST_FILE,
@@ -170,33 +171,35 @@ def put_in_container(
     engine: Engine,
     container: str,
     content: Content,
-    middleware_path: str,
     folder: str,
     links: Optional[Mapping[str, str]] = None,
 ) -> None:
-    """Unpack the bundle in a container, running or not. The middleware folder itself has to be there.
+    """Unpack the bundle in a container, running or not, as the gateway itself would have.
 
-    The manifest comes last: a folder that was cut off is not taken for a bundle.
+    Folders that exist keep their owner and mode. The manifest comes last: a folder that was cut off is not taken for a
+    bundle.
     """
-    prefix = posixpath.relpath(folder, middleware_path)
+    owner = owner_of(engine, container)
+    above, missing = existing_above(engine, container, folder)
+    inside = "/".join(missing)
     with tempfile.TemporaryFile() as buffer:
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar, zipfile.ZipFile(
             content.path
         ) as archive:
-            for place in (posixpath.dirname(prefix), prefix):
-                tar.addfile(_member(place, tarfile.DIRTYPE, 0o755))
+            for place in parents_of(posixpath.join(inside, MANIFEST_FILE)):
+                tar.addfile(tar_member(place, tarfile.DIRTYPE, 0o755, owner))
             for name, size in sorted(content.sizes, key=lambda one: one[0] == MANIFEST_FILE):
                 if links and name in links:
-                    member = _member(posixpath.join(prefix, name), tarfile.SYMTYPE, 0o777)
+                    member = tar_member(posixpath.join(inside, name), tarfile.SYMTYPE, 0o777, owner)
                     member.linkname = links[name]
                     tar.addfile(member)
                     continue
-                member = _member(posixpath.join(prefix, name), tarfile.REGTYPE, 0o644)
+                member = tar_member(posixpath.join(inside, name), tarfile.REGTYPE, 0o644, owner)
                 member.size = size
                 with archive.open(name) as source:
                     tar.addfile(member, source)
         buffer.seek(0, io.SEEK_SET)
-        engine.put(container, middleware_path, buffer, container)
+        engine.put(container, above, buffer, container)
 
 
 def placed_files(content_folder: str, folder: str) -> List[Dict[str, str]]:
@@ -206,12 +209,6 @@ def placed_files(content_folder: str, folder: str) -> List[Dict[str, str]]:
         {"src": os.path.join(content_folder, name), "dest": posixpath.join(folder, name), "mode": "0644"}
         for name in names
     ]
-
-
-def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.mode = kind, mode
-    return member
 
 
 def _make(folder: str) -> None:

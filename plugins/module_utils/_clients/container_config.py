@@ -230,6 +230,31 @@ def bind_target(bind: str) -> str:
     return parts[1] if len(parts) > 1 else parts[0]
 
 
+def user_ids(user: str, passwd: str, group: str) -> Tuple[int, int]:
+    """Uid and gid of a container's User setting such as tyk, 65532 or tyk:0; root's where nothing tells them.
+
+    passwd and group are the texts of the image's own files, which the engine looks names up in; a number that passwd does
+    not list has the group 0 (runc, libcontainer/user GetExecUser).
+    """
+    name, _colon, group_name = user.partition(":")
+    account = _entry(passwd, name)
+    uid, gid = (account[2], account[3]) if len(account) > 3 else (name, "0")
+    if group_name:
+        named = _entry(group, group_name)
+        gid = named[2] if named else group_name
+    return _number(uid), _number(gid)
+
+
+def _entry(text: str, name: str) -> List[str]:
+    """The fields of the first line that has this name or number."""
+    lines = (line.split(":") for line in text.splitlines())
+    return next((fields for fields in lines if len(fields) > 2 and name in (fields[0], fields[2])), [])
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
 # -- names and interrupted runs --------------------------------------------------------------------------------------
 
 

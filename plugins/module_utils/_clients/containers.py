@@ -14,7 +14,7 @@ import os
 import posixpath
 import time
 from dataclasses import dataclass, field
-from typing import IO, Any, Dict, List, Mapping, Optional, Tuple
+from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
     LABEL_REPLACES,
@@ -32,6 +32,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     replacement_config,
     shared_mounts,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_files import existing_above, owner_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
     ContainerGone,
     Engine,
@@ -194,7 +195,7 @@ class Replacement:
                 continue
             self._do(f"put {file.dest} into {self.name}")
             if not self.settings.check_mode:
-                self._put(current.id, *_content(file, self.name))
+                self._put(current.id, [_content(file, self.name)])
         return self.outcome
 
     def recorded(self) -> Outcome:
@@ -273,9 +274,10 @@ class Replacement:
     def _put_back(self, identity: str) -> None:
         """Let the old container find again in its mounts what it had there."""
         container = self.engine.container(identity)
-        for file in self.settings.return_files:
-            if _mounted(container, file.dest):
-                self._put(identity, *_content(file, self.name))
+        self._put(
+            identity,
+            [_content(file, self.name) for file in self.settings.return_files if _mounted(container, file.dest)],
+        )
 
     def _start_again(self, identity: str, policy: str) -> None:
         self.engine.set_restart_policy(identity, policy_dict(policy), self.name)
@@ -405,12 +407,10 @@ class Replacement:
             new_id = self.engine.create(config.body, temporary)
             for network, endpoint in config.networks:
                 self.engine.connect(new_id, network, endpoint)
-            for content in inside:
-                self._put(new_id, *content)
+            self._put(new_id, inside)
             self.engine.stop(current.id, self.settings.stop_timeout, self.name)
             self.engine.set_restart_policy(current.id, policy_dict("no"), self.name)
-            for content in outside:
-                self._put(new_id, *content)
+            self._put(new_id, outside)
             self.engine.rename(current.id, kept)
             self.engine.rename(new_id, self.name)
             self.engine.start(new_id, self.name)
@@ -522,15 +522,13 @@ class Replacement:
         same_size = found is not None and not found.get("linkTarget") and found.get("size") == len(content)
         return same_size and self.engine.read_file(identity, file.dest, len(content)) == content
 
-    def _put(self, identity: str, dest: str, content: bytes, mode: int) -> None:
-        """Put one file in place; folders that exist keep their owner and mode."""
-        missing: List[str] = []
-        folder = posixpath.dirname(dest)
-        while folder != "/" and self.engine.stat(identity, folder) is None:
-            missing.insert(0, posixpath.basename(folder))
-            folder = posixpath.dirname(folder)
-        inside = "/".join(missing + [posixpath.basename(dest)])
-        self.engine.put(identity, folder, tar_of([(inside, content, mode)]), self.name)
+    def _put(self, identity: str, contents: Sequence[Tuple[str, bytes, int]]) -> None:
+        """Put files in place; folders that exist keep their owner and mode."""
+        owner = owner_of(self.engine, identity) if contents else (0, 0)
+        for dest, content, mode in contents:
+            folder, missing = existing_above(self.engine, identity, posixpath.dirname(dest))
+            inside = "/".join([*missing, posixpath.basename(dest)])
+            self.engine.put(identity, folder, tar_of([(inside, content, mode)], owner), self.name)
 
     def _back_up(self, container: Mapping[str, Any], current: Seen) -> None:
         if not self.settings.backup_dir:

@@ -115,8 +115,11 @@ def edition_of(repository: str) -> str:
     return "ce"
 
 
-def tar_of(files: Iterable[Tuple[str, bytes, int]]) -> bytes:
-    """A tar of regular files (name, content, mode) owned by root, with the same bytes for the same files."""
+def tar_of(files: Iterable[Tuple[str, bytes, int]], owner: Tuple[int, int] = (0, 0)) -> bytes:
+    """A tar of regular files (name, content, mode) and the folders above them, with the same bytes for the same files.
+
+    owner: uid and gid that everything in it gets.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         made: Set[str] = set()
@@ -124,10 +127,9 @@ def tar_of(files: Iterable[Tuple[str, bytes, int]]) -> bytes:
             for parent in parents_of(name):
                 if parent not in made:
                     made.add(parent)
-                    archive.addfile(_directory(parent))
-            member = tarfile.TarInfo(name)
+                    archive.addfile(tar_member(parent, tarfile.DIRTYPE, 0o755, owner))
+            member = tar_member(name, tarfile.REGTYPE, mode, owner)
             member.size = len(content)
-            member.mode = mode
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
@@ -138,10 +140,11 @@ def parents_of(name: str) -> List[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def _directory(name: str) -> tarfile.TarInfo:
+def tar_member(name: str, kind: bytes, mode: int, owner: Tuple[int, int]) -> tarfile.TarInfo:
+    """The head of one file, folder or link in a tar."""
     member = tarfile.TarInfo(name)
-    member.type = tarfile.DIRTYPE
-    member.mode = 0o755
+    member.type, member.mode = kind, mode
+    member.uid, member.gid = owner
     return member
 
 

@@ -30,6 +30,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     replacement_config,
     shared_mounts,
     user_config,
+    user_ids,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
@@ -398,3 +399,29 @@ def test_mounts_that_take_no_files() -> None:
     found = {one["destination"]: one["reason"] for one in closed_mounts(container)}
     assert found == {"/": "read-only", "/run": "tmpfs", "/mw": "read-only", "/cache": "tmpfs"}
     assert closed_mounts({"HostConfig": {}, "Mounts": [{"Type": "bind", "Destination": "/x"}]}) == []
+
+
+PASSWD = "root:x:0:0::/root:/bin/sh\n\nbroken\ntyk:x:1001:1002::/:/bin/sh\nnonroot:x:65532:65533::/:/sbin/nologin\n"
+GROUP = "root:x:0:\nplugins:x:2000:tyk\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "ids"),
+    [
+        ("root", (0, 0)),
+        ("tyk", (1001, 1002)),
+        ("65532", (65532, 65533)),
+        ("4711", (4711, 0)),
+        ("65532:0", (65532, 0)),
+        ("tyk:plugins", (1001, 2000)),
+        ("4711:4712", (4711, 4712)),
+        ("unknown", (0, 0)),
+        ("broken:unknown", (0, 0)),
+    ],
+)
+def test_whom_a_container_runs_as(user: str, ids: Tuple[int, int]) -> None:
+    assert user_ids(user, PASSWD, GROUP) == ids
+
+
+def test_a_user_is_a_number_where_the_image_lists_none() -> None:
+    assert user_ids("65532", "", "") == (65532, 0) and user_ids("root", "", "") == (0, 0)

@@ -115,6 +115,14 @@ class Bench:
             self.api.start(full)
         return full
 
+    def owner(self, name: str, path: str) -> Tuple[int, int, int]:
+        """Uid, gid and permissions of a file or folder of a container."""
+        stream, _about = self.api.get_archive(name, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            first = archive.next()
+        assert first is not None
+        return first.uid, first.gid, first.mode & 0o7777
+
     def inspect(self, name: str) -> Dict[str, Any]:
         return dict(self.api.inspect_container(name))
 

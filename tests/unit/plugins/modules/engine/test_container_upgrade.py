@@ -324,6 +324,19 @@ def test_files_and_backup(bench: Any, plain: str, new_image: str, run_module: An
     assert b"new content" in b"".join(chunks)
 
 
+def test_files_and_their_new_folders_are_the_containers_own(
+    bench: Any, old_image: str, new_image: str, run_module: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "plugin.so").write_bytes(b"new content")
+    name = bench.container("gw", {"Image": old_image, "User": "65532:65533"})
+    files = [{"src": str(tmp_path / "plugin.so"), "dest": "/opt/middleware/bundles/x/plugin.so"}]
+    assert run_module("container_upgrade", name=name, image=new_image, files=files, **STAYS)["changed"]
+    assert bench.owner(name, "/opt") == (0, 0, 0o755)
+    for place in ("/opt/middleware", "/opt/middleware/bundles", "/opt/middleware/bundles/x"):
+        assert bench.owner(name, place) == (65532, 65533, 0o755)
+    assert bench.owner(name, files[0]["dest"]) == (65532, 65533, 0o644)
+
+
 PLACE = "/opt/middleware/bundles/x/plugin.so"
 
 

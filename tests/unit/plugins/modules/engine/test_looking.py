@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, Sequence, Tuple
 
 import pytest
 
@@ -24,9 +24,11 @@ LIBRARY = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\x3e\x00\x01\x00\x00\x00
 MIDDLEWARE = "/opt/tyk-gateway/middleware"
 
 
-def put(bench: Any, container: str, files: Dict[str, bytes]) -> None:
+def put(bench: Any, container: str, files: Dict[str, bytes], folders: Sequence[tarfile.TarInfo] = ()) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for one in folders:
+            archive.addfile(one)
         for name, content in files.items():
             parts = name.split("/")
             for count in range(1, len(parts)):
@@ -305,3 +307,38 @@ def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
     assert missing["failed"] and missing["findings"][0]["code"] == "bundle-missing"
     bench.api.stop(pair[0], timeout=1)
     assert "is not running" in run_module("bundle_place", **arguments)["msg"]
+
+
+def folder(name: str, owner: Tuple[int, int], mode: int) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.mode = tarfile.DIRTYPE, mode
+    found.uid, found.gid = owner
+    return found
+
+
+@pytest.mark.parametrize(
+    ("user", "passwd", "owner"),
+    [("65532", b"", (65532, 0)), ("tyk", b"tyk:x:1001:1002::/:/bin/sh\n", (1001, 1002)), ("0", b"", (0, 0))],
+)
+def test_what_is_put_in_place_is_the_gateways_own(
+    pair: Tuple[str, str], bench: Any, old_image: str, store_net: str, run_module: Any, user: str, passwd: bytes, owner: Any
+) -> None:
+    handle = io.BytesIO()
+    manifest = {
+        "file_list": ["X.so"],
+        "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
+    }
+    build(handle, manifest, [Member("X.so", content=LIBRARY)])
+    put(bench, pair[1], {"data/old.zip": handle.getvalue()})
+    config = {"Image": old_image, "User": user, "HostConfig": {"NetworkMode": store_net}}
+    for existing in (True, False):
+        name = bench.container(f"gw-{existing}", config, start=False)
+        above = [folder(MIDDLEWARE[1:], (0, 0), 0o711), folder(f"{MIDDLEWARE[1:]}/bundles", (65532, 65532), 0o777)]
+        put(bench, name, {"etc/passwd": passwd}, above if existing else [])
+        bench.api.start(name)
+        placed = run_module("bundle_place", container=name, bundle="b.zip", url="http://bundles:8080/old.zip")
+        assert placed["changed"], placed
+        kept = [(0, 0, 0o711), (65532, 65532, 0o777)] if existing else [(*owner, 0o755)] * 2
+        assert [bench.owner(name, one) for one in (MIDDLEWARE, f"{MIDDLEWARE}/bundles")] == kept
+        assert bench.owner(name, placed["folder"]) == (*owner, 0o755)
+        assert bench.owner(name, f"{placed['folder']}/X.so") == (*owner, 0o644)
