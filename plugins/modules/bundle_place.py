@@ -133,7 +133,8 @@ files:
 before:
   description:
     - Copies, on the host that runs the module, of what lies in that folder of the gateway's container until these files
-      take its place. Links are left out; what they lead to stays where it is.
+      take its place. A link is copied as the file of another bundle that it leads to; one that leads out of the folder of
+      the bundles, or nowhere, is refused.
   returned: when O(state=staged), empty in check mode, without O(container) and where nothing else lies there
   type: list
   elements: dict

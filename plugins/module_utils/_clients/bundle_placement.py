@@ -139,8 +139,9 @@ def put_on_host(content: Content, folder: str, links: Optional[Mapping[str, str]
 def copy_from_gateway(files: Files, folder: str, target: str) -> None:
     """Copy a bundle's folder of a gateway, in one step. Nothing there, no copy.
 
-    What is a link is left out: it leads to a file that is not part of the bundle. A copy of the same bundle stays: since
-    it was made, a run may have been killed with some of the next version's files in place.
+    A link is copied as the file of another bundle that it leads to: the gateway that finds the copy may have neither. One
+    that leads elsewhere raises DomainError. A copy of the same bundle stays: since it was made, a run may have been killed
+    with some of the next version's files in place.
     """
     try:
         content = files.read(posixpath.join(folder, MANIFEST_FILE)) or b""
@@ -155,16 +156,46 @@ def copy_from_gateway(files: Files, folder: str, target: str) -> None:
     part = tempfile.mkdtemp(prefix=".tyk-upgrade-", dir=parent)
     try:
         for name in (*listed, MANIFEST_FILE):
-            place = posixpath.join(folder, name)
-            found = files.stat(place)
-            if found is None or found.get("linkTarget"):
-                continue
-            with open(os.path.join(part, name), "wb") as stream:
-                stream.write(files.read(place, int(found.get("size") or 0)) or b"")
+            place, size = _file_at(files, posixpath.join(folder, name))
+            if place:
+                with open(os.path.join(part, name), "wb") as stream:
+                    stream.write(files.read(place, size) or b"")
         shutil.rmtree(target, ignore_errors=True)
         os.rename(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _file_at(files: Files, path: str) -> Tuple[str, int]:
+    """The file that a bundle has at this path, and its size; an empty path if it has none."""
+    found = files.stat(path)
+    if found is None:
+        return "", 0
+    if not found.get("linkTarget"):
+        return path, int(found.get("size") or 0)
+    place = str(found["linkTarget"])
+    bundles = _real(files, posixpath.dirname(posixpath.dirname(path)))
+    there = files.stat(place)
+    if there is None or not place.startswith(f"{bundles}/"):
+        why = "where nothing is" if there is None else f"outside of {bundles}"
+        raise DomainError(
+            error(
+                "bundle-not-in-use",
+                path,
+                f"{path} of the gateway is a link to {place}, {why}, so it cannot be kept for the way back.",
+                "Put the file itself in place of the link, or remove the bundle's folder so that the gateway downloads it.",
+            )
+        )
+    return place, int(there.get("size") or 0)
+
+
+def _real(files: Files, path: str) -> str:
+    """The path without the links on the way."""
+    current = "/"
+    for name in path.split("/"):
+        current = posixpath.join(current, name)
+        current = str((files.stat(current) or {}).get("linkTarget") or current)
+    return current
 
 
 def put_in_container(

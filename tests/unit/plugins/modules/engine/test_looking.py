@@ -278,6 +278,44 @@ def test_a_copy_stays_what_it_is_when_a_run_was_killed_with_some_files_in_place(
     assert {Path(one["src"]).name: Path(one["src"]).read_bytes() for one in before} == old
 
 
+@pytest.mark.parametrize("bundles", ["bundles", "elsewhere/bundles"])
+def test_a_link_is_copied_as_the_file_it_leads_to(
+    pair: Tuple[str, str], bench: Any, run_module: Any, tmp_path: Path, bundles: str
+) -> None:
+    handle = io.BytesIO()
+    manifest = {
+        "file_list": ["X.so"],
+        "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
+    }
+    build(handle, manifest, [Member("X.so", content=LIBRARY + b"new")])
+    put(bench, pair[1], {"data/new.zip": handle.getvalue()})
+    old, folder = (f"{MIDDLEWARE}/{bundles}/{hashlib.md5(name).hexdigest()}" for name in (b"old.zip", b"d.zip"))
+    put(
+        bench,
+        pair[0],
+        {f"{old[1:]}/Old.so": LIBRARY + bytes(5 << 20), f"{folder[1:]}/manifest.json": json.dumps(manifest).encode()},
+    )
+    if bundles != "bundles":  # the folder of all bundles is a link, too
+        put(bench, pair[0], {}, [link(f"{MIDDLEWARE[1:]}/bundles", bundles)])
+    arguments = {
+        "container": pair[0], "bundle": "d.zip", "url": "http://bundles:8080/new.zip", "provenance": {"of": "the target"},
+        "state": "staged", "staged_dir": str(tmp_path),
+    }  # fmt: skip
+    put(bench, pair[0], {}, [link(f"{folder[1:]}/X.so", f"{old}/Old.so")])
+    before = {Path(one["src"]).name: Path(one["src"]) for one in run_module("bundle_place", **arguments)["before"]}
+    assert before["X.so"].read_bytes() == LIBRARY + bytes(5 << 20) and not before["X.so"].is_symlink()
+    for target, why in (("/etc/image", f"outside of {MIDDLEWARE}/{bundles}"), (f"{old}/Gone.so", "where nothing is")):
+        put(bench, pair[0], {}, [link(f"{folder[1:]}/X.so", target)])
+        refused = run_module("bundle_place", **arguments)
+        assert refused["failed"] and f"is a link to {target}, {why}" in refused["msg"]
+
+
+def link(name: str, target: str) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = tarfile.SYMTYPE, target
+    return made
+
+
 def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
     pair: Tuple[str, str], bench: Any, run_module: Any
 ) -> None:
