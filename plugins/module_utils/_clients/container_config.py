@@ -14,6 +14,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import (
+    failed_name,
+    kept_name,
+    next_name,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import file_system_of, of_several_hosts
 
@@ -256,21 +261,6 @@ def _number(text: str) -> int:
 
 
 # -- names and interrupted runs --------------------------------------------------------------------------------------
-
-
-def next_name(name: str) -> str:
-    """What a replacement is called until the old container has made room."""
-    return f"{name}-next"
-
-
-def kept_name(name: str, identity: str) -> str:
-    """What the replaced container is called while it is kept for an instant return."""
-    return f"{name}-before-{identity[:12]}"
-
-
-def failed_name(name: str, identity: str) -> str:
-    """What a replacement that was given up is called while its evidence is kept."""
-    return f"{name}-failed-{identity[:12]}"
 
 
 @dataclass(frozen=True)

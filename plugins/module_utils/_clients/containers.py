@@ -22,10 +22,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     Family,
     Seen,
     Step,
-    failed_name,
-    kept_name,
     mount_sources,
-    next_name,
     policy_dict,
     policy_text,
     repair_steps,
@@ -39,6 +36,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     EngineError,
     ImageGone,
     tar_of,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import (
+    failed_name,
+    is_left_by,
+    kept_name,
+    next_name,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
@@ -215,7 +218,7 @@ class Replacement:
         found = []
         for entry in self.engine.containers(name=self.name):
             for name in entry.get("Names") or []:
-                if name.lstrip("/").startswith(self.name):
+                if name.lstrip("/") == self.name or is_left_by(self.name, name.lstrip("/")):
                     one = self.engine.find_container(str(entry["Id"]))
                     if one is not None:
                         found.append(Seen.from_inspect(one))
@@ -326,7 +329,7 @@ class Replacement:
         shared = {one["destination"]: one for one in shared_mounts(container, containers)}
         for file in (*self.settings.files, *self.settings.return_files):
             found = shared.get(_mounted(container, file.dest))
-            others = [name for name in (found or {}).get("with", []) if not self._ours(name)]
+            others = [name for name in (found or {}).get("with", []) if not is_left_by(self.name, name)]
             if found and others:
                 raise EngineError(
                     error(
@@ -337,9 +340,6 @@ class Replacement:
                         "Give each gateway a middleware volume of its own.",
                     )
                 )
-
-    def _ours(self, name: str) -> bool:
-        return name.startswith((next_name(self.name), f"{self.name}-before-", f"{self.name}-failed-"))
 
     def _wanted_image(self, container: Mapping[str, Any]) -> str:
         """The id of the wanted image, which is pulled if need be; in check mode what can be known of it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import is_left_by
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
 
 
@@ -61,9 +62,7 @@ def _bundle_folder(container: Mapping[str, Any], middleware_path: str) -> Dict[s
         (one for one in container.get("shared_mounts") or [] if one["destination"] == place), {}
     )
     name = str(container.get("name") or "")
-    ours = (f"{name}-before-", f"{name}-failed-")
-    sharing = [str(one) for one in shared.get("with") or []]
-    others = [one for one in sharing if not one.startswith(ours) and one != f"{name}-next"]
+    others = [str(one) for one in shared.get("with") or [] if not is_left_by(name, str(one))]
     if shared.get("file_system"):
         others.append(f"other hosts ({shared['file_system']})")
     return {

@@ -19,10 +19,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     Step,
     bind_target,
     closed_mounts,
-    failed_name,
-    kept_name,
     mount_sources,
-    next_name,
     policy_dict,
     policy_text,
     published_ports,
@@ -31,6 +28,12 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     shared_mounts,
     user_config,
     user_ids,
+)
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import (
+    failed_name,
+    is_left_by,
+    kept_name,
+    next_name,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
@@ -425,3 +428,10 @@ def test_whom_a_container_runs_as(user: str, ids: Tuple[int, int]) -> None:
 
 def test_a_user_is_a_number_where_the_image_lists_none() -> None:
     assert user_ids("65532", "", "") == (65532, 0) and user_ids("root", "", "") == (0, 0)
+
+
+def test_names_that_a_replacement_gives() -> None:
+    given = [next_name("gw"), kept_name("gw", ID), failed_name("gw", ID)]
+    assert given == ["gw-next", f"gw-before-{ID[:12]}", f"gw-failed-{ID[:12]}"]
+    assert all(is_left_by("gw", one) for one in given)
+    assert not any(is_left_by("gw", one) for one in ("gw", "gw-nextdoor", "gw1-next", "gw-before", "other"))

@@ -442,7 +442,7 @@ def test_refuses_a_shared_middleware_volume(
 ) -> None:
     volume = bench.volume("shared")
     config = {"Image": old_image, "HostConfig": {"Binds": [f"{volume}:/opt/middleware"]}}
-    name, other = bench.container("gw", config), bench.container("other", config)
+    name, other = bench.container("gw", config), bench.container("gw-nextdoor", config)
     (tmp_path / "a").write_text("a")
     before = bench.inspect(name)["Id"]
     files = [{"src": str(tmp_path / "a"), "dest": "/opt/middleware/a"}]
