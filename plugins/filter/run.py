@@ -40,6 +40,7 @@ def observed_state(hostvars: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict
     for host in gateway_hosts + pump_hosts:
         for fact in facts:
             findings.extend((hostvars[host].get(fact) or {}).get("findings") or [])
+    interrupted = [host for host in gateway_hosts if observation.is_interrupted(live.get(host), found.get(host))]
     return {
         "gateways": [observation.gateway(h, hostvars[h], live.get(h), found.get(h)) for h in gateway_hosts],
         "pumps": [observation.pump(h, hostvars[h], found.get(h)) for h in pump_hosts],
@@ -49,7 +50,7 @@ def observed_state(hostvars: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict
         "sources": list(seen.get("sources") or []),
         "compilers": list(seen.get("compilers") or []),
         "artifacts": list(seen.get("artifacts") or []),
-        "findings": findings,
+        "findings": observation.announced_repairs(findings, interrupted),
     }
 
 

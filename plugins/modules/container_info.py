@@ -67,6 +67,11 @@ containers:
     running:
       description: Whether it runs.
       type: bool
+    interrupted:
+      description:
+        - Whether a run that was killed left something that M(tyk.upgrade.container_upgrade) with C(state=repaired) undoes.
+          Then the values are those of the container that has the name, or will have it, after that.
+      type: bool
     id:
       description: The container's id.
       type: str
@@ -183,6 +188,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     published_ports,
     shared_mounts,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.containers import left_by_killed_run
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
     Engine,
     ImageGone,
@@ -205,7 +211,8 @@ def mount_table() -> str:
 
 def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: str) -> Dict[str, Any]:
     """A container. machine: the engine's own architecture, which tells that of a container whose image is gone."""
-    data = engine.find_container(name)
+    left = left_by_killed_run(engine, name)
+    data = engine.find_container(left or name)
     if data is None:
         return {"name": name, "found": False}
     config, state, host_config = data["Config"], data["State"], data["HostConfig"]
@@ -215,6 +222,7 @@ def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: s
         "name": name,
         "found": True,
         "running": bool(state.get("Running")),
+        "interrupted": bool(left),
         "id": data["Id"],
         "image": config["Image"],
         "repository": repository,

@@ -20,7 +20,8 @@ description:
     old container's id is not copied.
   - The old container stays, stopped and with restart policy V(no), as C(<name>-before-<id>), for an instant return.
   - If anything fails, the old container is running again under its name before the module fails.
-  - If the module was killed halfway, the next run (with any O(state) but V(staged) and V(placed)) puts the old container back first.
+  - If the module was killed halfway, the next run with O(state=present), O(state=returned), O(state=cleaned) or
+    O(state=repaired) puts the old container back first. Its names and labels tell what was going on.
 attributes:
   check_mode:
     support: full
@@ -49,12 +50,17 @@ options:
       - V(cleaned) removes what earlier replacements kept. Volumes are never removed.
       - V(placed) only puts O(files) into the container, for one that another tool replaces. If it runs, just those that
         lie in a volume or a mounted folder; the others would go with it.
+      - V(announced) notes on the module's host that another tool is going to replace the container by one of O(image),
+        and V(completed) that it has.
+      - V(repaired) brings back to service what a run that was killed left out of it, and does nothing else. After
+        V(announced) that is whatever container has the name, with O(files) if its image is O(image) and with
+        O(return_files) if not. A container that somebody stopped is left alone.
     type: str
-    choices: [present, staged, returned, cleaned, placed]
+    choices: [present, staged, returned, cleaned, placed, announced, completed, repaired]
     default: present
   image:
     description:
-      - Full reference of the new image. Required if O(state=present) or O(state=staged).
+      - Full reference of the new image. Required if O(state=present), O(state=staged) or O(state=announced).
       - If the container already runs an image with the same id, nothing is done.
     type: str
   pull:
@@ -153,7 +159,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 old:
-  description: The container as it was found.
+  description: The container as it was found; empty for O(state=announced) and O(state=completed).
   returned: success
   type: dict
   contains: &container
@@ -170,7 +176,7 @@ old:
       description: The id of its image; a remark in parentheses where it cannot be known in check mode.
       type: str
 new:
-  description: The container as it is now.
+  description: The container as it is now; empty for O(state=announced) and O(state=completed).
   returned: success
   type: dict
   contains: *container
@@ -195,8 +201,8 @@ from typing import Any, Dict, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import File
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.containers import (
-    File,
     Outcome,
     Replacement,
     Settings,
@@ -204,6 +210,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.containers im
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+
+NEED_IMAGE = ("present", "staged", "announced")
 
 
 def files_from(module: AnsibleModule, option: str) -> Tuple[File, ...]:
@@ -219,7 +227,7 @@ def files_from(module: AnsibleModule, option: str) -> Tuple[File, ...]:
 
 def settings_from(module: AnsibleModule) -> Settings:
     params = module.params
-    if params["state"] in ("present", "staged") and not params["image"]:
+    if params["state"] in NEED_IMAGE and not params["image"]:
         module.fail_json(msg=f"state is {params['state']}, but image is empty; give the full reference of the image.")
     return Settings(
         name=params["name"],
@@ -238,7 +246,7 @@ def settings_from(module: AnsibleModule) -> Settings:
 
 
 def lines(summary: Dict[str, str]) -> str:
-    return f"image: {summary['image']}\nimage_id: {summary['image_id']}\n"
+    return "".join(f"{key}: {summary[key]}\n" for key in ("image", "image_id") if key in summary)
 
 
 def upgrade(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
@@ -273,7 +281,9 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "state": {
                 "type": "str",
-                "choices": ["present", "staged", "returned", "cleaned", "placed"],
+                "choices": [
+                    "present", "staged", "returned", "cleaned", "placed", "announced", "completed", "repaired",
+                ],  # fmt: skip
                 "default": "present",
             },
             "image": {"type": "str"},
@@ -288,7 +298,7 @@ def main() -> None:
             "evidence_dir": {"type": "path"},
         },
         upgrade,
-        required_if=[("state", "present", ["image"]), ("state", "staged", ["image"])],
+        required_if=[("state", state, ["image"]) for state in NEED_IMAGE],
     )
 
 

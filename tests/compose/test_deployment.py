@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,67 @@ def test_a_container_made_anew_has_what_the_old_one_had_before_it_starts(project
     returned = project.deploy("rollback", **placed(project))
     assert returned.code == 0 and project.image() == [OLD, "running"], returned.text
     assert project.content("/found") == project.content(PLACE) == "old plugin"
+
+
+#: Stands before the docker command: at its n-th call that changes something it ends the run that called it.
+KILLER = """\
+#!{python}
+import os, pathlib, signal, subprocess, sys
+
+def end_the_run():
+    above, last, pid = [], 0, os.getppid()
+    while pid > 1:
+        above.append(pid)
+        if b"ansible-playbook" in pathlib.Path(f"/proc/{{pid}}/cmdline").read_bytes():
+            last = len(above)
+        pid = int(pathlib.Path(f"/proc/{{pid}}/stat").read_text().rpartition(")")[2].split()[1])
+    for one in reversed(above[:last]):
+        os.kill(one, signal.SIGKILL)
+
+calls = pathlib.Path("{calls}")
+changes = "up" in sys.argv or "stop" in sys.argv
+if changes:
+    calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
+    if len(calls.read_text()) == {number} and {before}:
+        end_the_run()
+        sys.exit(1)
+code = subprocess.run(["{docker}", *sys.argv[1:]]).returncode
+if changes and len(calls.read_text()) == {number}:
+    end_the_run()
+sys.exit(code)
+"""
+
+
+def killed(project: Any, tmp_path: Path, number: int, before: bool, *parts: str, **how: Any) -> Any:
+    """A run that ends before or after the n-th call of Compose that changes something."""
+    folder = tmp_path / f"bin-{number}-{before}"
+    folder.mkdir()
+    docker = folder / "docker"
+    docker.write_text(
+        KILLER.format(
+            python=sys.executable, calls=folder / "calls", number=number, before=before, docker=shutil.which("docker")
+        )
+    )
+    docker.chmod(0o755)
+    done = project.deploy(*parts, env={"PATH": f"{folder}:{os.environ['PATH']}"}, **how)
+    assert done.code == -signal.SIGKILL, done.text
+    return done
+
+
+@pytest.mark.parametrize(("number", "before"), [(1, False), (3, True), (3, False)])
+def test_a_way_back_that_was_killed_between_create_put_and_start_is_repaired_by_the_next_run(
+    project: Any, tmp_path: Path, number: int, before: bool
+) -> None:
+    done = project.deploy(*UPGRADE, **placed(project))
+    assert done.code == 0, done.text
+    cut = killed(project, tmp_path, number, before, "rollback", **placed(project))
+    predicted = project.deploy("repair", check=True, **placed(project))
+    repaired = project.deploy("repair", **placed(project))
+    assert repaired.code == 0 and predicted.changed == repaired.changed, cut.text + repaired.text
+    assert project.image() == [OLD, "running"] and project.content(PLACE) == "old plugin"
+    assert project.deploy("repair").changed == []
+    again = project.deploy(*UPGRADE, **placed(project))
+    assert again.code == 0 and project.image() == [NEW, "running"], again.text
 
 
 def test_a_run_that_was_cut_off_after_the_edit_is_finished(project: Any) -> None:

@@ -10,6 +10,7 @@ else, known or not, goes back to the engine as it came. Nothing in this file tal
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -25,7 +26,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import 
 #: Labels this collection puts on a replacement; they tell an interrupted run what was going on.
 LABEL_REPLACES = "tyk.upgrade.replaces"
 LABEL_RESTART = "tyk.upgrade.restart-policy"
-OWN_LABELS = (LABEL_REPLACES, LABEL_RESTART)
+LABEL_FILES = "tyk.upgrade.return-files"
+OWN_LABELS = (LABEL_REPLACES, LABEL_RESTART, LABEL_FILES)
 
 #: What the engine adds to an endpoint while it is in use; the rest is configuration.
 ENDPOINT_STATE = frozenset(
@@ -45,6 +47,25 @@ ENDPOINT_STATE = frozenset(
 #: Network modes that are not the name of a network with endpoints of its own.
 PSEUDO_NETWORKS = ("none", "host")
 DEFAULT_NETWORKS = ("", "default", "bridge")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the module's host for a container."""
+
+    src: str
+    dest: str
+    mode: int = 0o644
+
+
+def files_text(files: Sequence[File]) -> str:
+    """Files as a label or a note has them."""
+    return json.dumps([[file.src, file.dest, file.mode] for file in files])
+
+
+def files_from_text(text: str) -> Tuple[File, ...]:
+    """The files that files_text wrote. Raises ValueError or TypeError for anything else."""
+    return tuple(File(str(src), str(dest), int(mode)) for src, dest, mode in json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -274,6 +295,9 @@ class Seen:
     image: str
     replaces: str = ""
     policy_before: str = ""  # restart policy that the replaced container had
+    return_files: Tuple[File, ...] = ()  # what the replaced container has to find again
+    started: str = ""  # when, as the engine writes it without the Z at the end: later ones compare greater
+    finished: str = ""
 
     @property
     def running(self) -> bool:
@@ -282,14 +306,18 @@ class Seen:
     @classmethod
     def from_inspect(cls, data: Mapping[str, Any]) -> Seen:
         labels = (data.get("Config") or {}).get("Labels") or {}
+        state = data.get("State") or {}
         return cls(
             id=str(data["Id"]),
             name=str(data.get("Name") or "").lstrip("/"),
-            status=str((data.get("State") or {}).get("Status") or ""),
+            status=str(state.get("Status") or ""),
             image_id=str(data.get("Image") or ""),
             image=str((data.get("Config") or {}).get("Image") or ""),
             replaces=str(labels.get(LABEL_REPLACES) or ""),
             policy_before=str(labels.get(LABEL_RESTART) or ""),
+            return_files=files_from_text(str(labels.get(LABEL_FILES) or "[]")),
+            started=str(state.get("StartedAt") or "").rstrip("Z"),
+            finished=str(state.get("FinishedAt") or "").rstrip("Z"),
         )
 
 
@@ -335,10 +363,10 @@ class Family:
     def keeper(self, identity: str) -> Optional[Seen]:
         return next((one for one in self.kept if one.id == identity), None)
 
-    def policy_for(self, identity: str) -> str:
-        """The restart policy a container had before it was replaced, as its replacement remembers it."""
+    def replacement_of(self, identity: str) -> Optional[Seen]:
+        """What replaced a container, or was going to; it remembers what that one had."""
         others = [one for one in (self.current, self.pending) + self.failed if one is not None]
-        return next((one.policy_before for one in others if one.replaces == identity), "")
+        return next((one for one in others if one.replaces == identity), None)
 
 
 @dataclass(frozen=True)
@@ -385,10 +413,12 @@ def repair_steps(family: Family) -> List[Step]:
         for failed in family.failed:  # cut within a return
             kept = family.keeper(failed.replaces)
             if kept is not None:
-                return [Step("rename", kept.id, name), Step("start", kept.id, failed.policy_before)]
+                stop = [Step("stop", failed.id)] if failed.running else []
+                return [*stop, Step("rename", kept.id, name), Step("start", kept.id, failed.policy_before)]
         return []
-    if not current.running and any(failed.replaces == current.id for failed in family.failed):
-        return [Step("start", current.id, family.policy_for(current.id))]
+    for failed in family.failed:  # one that was started since then is nobody's but who stopped it
+        if not current.running and failed.replaces == current.id and current.started <= failed.finished:
+            return [Step("start", current.id, failed.policy_before)]
     return []
 
 

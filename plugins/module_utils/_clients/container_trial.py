@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import calendar
-import re
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
     networks_of,
     replacement_config,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import ContainerGone, Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import epoch, started_at
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import Verdict, judge
 
 # What must not be shared with the container that is in service.
@@ -81,13 +80,4 @@ def _running(engine: Engine, container: str) -> bool:
 
 
 def _log_since_start(engine: Engine, container: str) -> str:
-    started = str(engine.container(container)["State"].get("StartedAt") or "")
-    return engine.logs(container, since=_epoch(started))
-
-
-def _epoch(timestamp: str) -> Optional[int]:
-    """Seconds since 1970 of an engine's timestamp such as 2026-11-23T16:01:02.123456789Z; None for one it never was started at."""
-    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", timestamp)
-    if not match or timestamp.startswith("0001"):
-        return None
-    return calendar.timegm(time.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S"))
+    return engine.logs(container, since=epoch(started_at(engine.container(container))))

@@ -16,12 +16,16 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import replacement_notes
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_config import (
+    LABEL_FILES,
     LABEL_REPLACES,
     LABEL_RESTART,
     Family,
+    File,
     Seen,
     Step,
+    files_text,
     mount_sources,
     policy_dict,
     policy_text,
@@ -37,6 +41,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ImageGone,
     tar_of,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_state import write_private
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import (
     failed_name,
     is_left_by,
@@ -48,15 +53,6 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import 
 
 LOG_LINES_SHOWN = 20
 PREDICTED = "(not known before it happens)"
-
-
-@dataclass(frozen=True)
-class File:
-    """A file to put into the new container before it starts."""
-
-    src: str
-    dest: str
-    mode: int = 0o644
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,33 @@ class Outcome:
         return bool(self.actions)
 
 
+def family_of(engine: Engine, name: str) -> Family:
+    """All containers that belong to a name. Raises DomainError where somebody else's has a name that is needed."""
+    found = []
+    for entry in engine.containers(name=name):
+        names = [one.lstrip("/") for one in entry.get("Names") or []]
+        if any(one == name or is_left_by(name, one) for one in names):
+            data = engine.find_container(str(entry["Id"]))
+            if data is not None:
+                found.append(Seen.from_inspect(data))
+    return Family.of(name, found)
+
+
+def left_by_killed_run(engine: Engine, name: str) -> str:
+    """The id of the container that repairing this name would bring back to service, empty if nothing is to be repaired."""
+    try:
+        family = family_of(engine, name)
+    except DomainError:  # which is said when the name is needed
+        return ""
+    steps = repair_steps(family)
+    if steps:
+        return next((step.id for step in steps if step.verb == "start"), family.current.id if family.current else "")
+    note = replacement_notes.read(name) if family.current else None
+    if family.current and note is not None and note.is_about(engine.container(family.current.id)):
+        return family.current.id
+    return ""
+
+
 class Replacement:
     """One container, by name, and what is done to it."""
 
@@ -98,8 +121,9 @@ class Replacement:
         self.settings = settings
         self.name = settings.name
         self.outcome = Outcome()
+        self._contents: Dict[File, bytes] = {}
 
-    # -- the three wanted states -------------------------------------------------------------------------------------
+    # -- the wanted states -------------------------------------------------------------------------------------
 
     def present(self) -> Outcome:
         """The container runs the wanted image. On any failure the old container is back before the error is raised."""
@@ -152,20 +176,18 @@ class Replacement:
         self.outcome.new = _summary(self.name, kept)
         aside = failed_name(self.name, current.id)
         self._do(
-            f"stopped {self.name}",
             f"renamed {self.name} to {aside}",
+            f"stopped {aside}",
             f"renamed {kept.name} to {self.name}",
             f"started {self.name}",
         )
         if self.settings.check_mode:
             return self.outcome
         self._save_evidence(current.id)
-        self.engine.stop(current.id, self.settings.stop_timeout, self.name)
-        self.engine.rename(current.id, aside)
+        self._set_aside(current.id, aside, self.settings.stop_timeout)
         self.engine.rename(kept.id, self.name)
-        self._put_back(kept.id)
+        self._put_back(kept.id, current)
         self._start_again(kept.id, current.policy_before)
-        self.engine.set_restart_policy(current.id, policy_dict("no"), aside)
         self._settle(kept.id)
         return self.outcome
 
@@ -198,8 +220,39 @@ class Replacement:
                 continue
             self._do(f"put {file.dest} into {self.name}")
             if not self.settings.check_mode:
-                self._put(current.id, [_content(file, self.name)])
+                self._put(current.id, [file])
         return self.outcome
+
+    def announced(self) -> Outcome:
+        """It is noted that another tool is going to replace the container; nothing else."""
+        if not self.settings.check_mode:
+            settings = self.settings
+            replacement_notes.write(self.name, settings.image, settings.files, settings.return_files)
+        return self.outcome
+
+    def completed(self) -> Outcome:
+        """Nothing is noted any more."""
+        if not self.settings.check_mode:
+            replacement_notes.remove(self.name)
+        return self.outcome
+
+    def repaired(self) -> Outcome:
+        """What a run that was killed left out of service runs again; a container that somebody stopped is left alone."""
+        _unused, current = self._repaired()
+        self.outcome.old = self.outcome.new = _summary(self.name, current)
+        note = replacement_notes.read(self.name)
+        if note is None:
+            return self.outcome
+        if note.is_about(self.engine.container(current.id)):
+            self._do(f"repaired an interrupted run: started {self.name}")
+            if not self.settings.check_mode:
+                wanted = self.engine.image(note.image)
+                is_new = wanted is not None and wanted.id == current.image_id
+                files = note.files if is_new else note.return_files
+                self._put(current.id, [file for file in files if not self._has(current.id, file)])
+                self.engine.start(current.id, self.name)
+                self._settle(current.id)
+        return self.completed()
 
     def recorded(self) -> Outcome:
         """What it is made of and what it said is saved; the container is not touched."""
@@ -215,15 +268,7 @@ class Replacement:
 
     def family(self) -> Family:
         """All containers that belong to this name."""
-        found = []
-        for entry in self.engine.containers(name=self.name):
-            for name in entry.get("Names") or []:
-                if name.lstrip("/") == self.name or is_left_by(self.name, name.lstrip("/")):
-                    one = self.engine.find_container(str(entry["Id"]))
-                    if one is not None:
-                        found.append(Seen.from_inspect(one))
-                    break
-        return Family.of(self.name, found)
+        return family_of(self.engine, self.name)
 
     def _repaired(self) -> Tuple[Family, Seen]:
         """Undo what an interrupted run left, then the family and its current container."""
@@ -235,7 +280,7 @@ class Replacement:
             if step.verb == "rename":
                 names[step.id] = step.to
             if not self.settings.check_mode:
-                self._repair(step)
+                self._repair(step, family)
         if steps and not self.settings.check_mode:
             family = self.family()
         current = family.current
@@ -265,22 +310,36 @@ class Replacement:
         ones = (family.current, family.pending) + family.kept + family.failed
         return [one for one in ones if one is not None]
 
-    def _repair(self, step: Step) -> None:
+    def _repair(self, step: Step, family: Family) -> None:
         if step.verb == "rename":
             self.engine.rename(step.id, step.to)
         elif step.verb == "remove":
             self.engine.remove(step.id, force=True)
+        elif step.verb == "stop":
+            self._stop(step.id, self.settings.stop_timeout)
         else:  # always the container that was replaced
-            self._put_back(step.id)
+            self._put_back(step.id, family.replacement_of(step.id))
             self._start_again(step.id, step.to)
 
-    def _put_back(self, identity: str) -> None:
+    def _set_aside(self, identity: str, aside: str, timeout: int) -> None:
+        """Give a replacement up. Its name says so before it stops: one that stopped under its own was stopped by somebody."""
+        try:
+            self.engine.rename(identity, aside)
+        except EngineError:  # one that is just being restarted cannot be renamed
+            self._stop(identity, timeout)
+            self.engine.rename(identity, aside)
+        else:
+            self._stop(identity, timeout)
+
+    def _stop(self, identity: str, timeout: int) -> None:
+        self.engine.stop(identity, timeout, self.name)
+        self.engine.set_restart_policy(identity, policy_dict("no"), self.name)
+
+    def _put_back(self, identity: str, replacement: Optional[Seen]) -> None:
         """Let the old container find again in its mounts what it had there."""
+        files = self.settings.return_files or (replacement.return_files if replacement else ())
         container = self.engine.container(identity)
-        self._put(
-            identity,
-            [_content(file, self.name) for file in self.settings.return_files if _mounted(container, file.dest)],
-        )
+        self._put(identity, [file for file in files if _mounted(container, file.dest)])
 
     def _start_again(self, identity: str, policy: str) -> None:
         self.engine.set_restart_policy(identity, policy_dict(policy), self.name)
@@ -392,14 +451,18 @@ class Replacement:
             container,
             image.config,
             self.settings.image,
-            {**self.settings.labels, LABEL_REPLACES: current.id, LABEL_RESTART: policy},
+            {
+                **self.settings.labels,
+                LABEL_REPLACES: current.id,
+                LABEL_RESTART: policy,
+                LABEL_FILES: files_text(self.settings.return_files),
+            },
             str(self.engine.info().get("Name") or ""),
         )
-        contents = [_content(file, self.name) for file in self.settings.files]
-        inside = [one for one in contents if not _mounted(container, one[0])]
-        outside = [one for one in contents if _mounted(container, one[0])]  # the old container would see these, too
-        for file in self.settings.return_files:
-            _content(file, self.name)
+        inside = [one for one in self.settings.files if not _mounted(container, one.dest)]
+        outside = [one for one in self.settings.files if _mounted(container, one.dest)]  # the old one would see these, too
+        for file in (*self.settings.files, *self.settings.return_files):
+            self._content(file)
         self._back_up(container, current)
         temporary, kept = next_name(self.name), kept_name(self.name, current.id)
         new_id = ""
@@ -408,8 +471,7 @@ class Replacement:
             for network, endpoint in config.networks:
                 self.engine.connect(new_id, network, endpoint)
             self._put(new_id, inside)
-            self.engine.stop(current.id, self.settings.stop_timeout, self.name)
-            self.engine.set_restart_policy(current.id, policy_dict("no"), self.name)
+            self._stop(current.id, self.settings.stop_timeout)
             self._put(new_id, outside)
             self.engine.rename(current.id, kept)
             self.engine.rename(new_id, self.name)
@@ -495,10 +557,8 @@ class Replacement:
                 self.engine.remove(new_id, force=True)
             else:
                 self._save_evidence(new_id)
-                self.engine.stop(new_id, min(self.settings.stop_timeout, 10), self.name)
-                self.engine.set_restart_policy(new_id, policy_dict("no"), self.name)
                 aside = failed_name(self.name, new_id)
-                self.engine.rename(new_id, aside)
+                self._set_aside(new_id, aside, min(self.settings.stop_timeout, 10))
         else:
             pending = self.engine.find_container(next_name(self.name))
             if pending is not None and Seen.from_inspect(pending).replaces == current.id:
@@ -506,7 +566,7 @@ class Replacement:
         old = Seen.from_inspect(self.engine.container(current.id))
         if old.name != self.name:
             self.engine.rename(old.id, self.name)
-        self._put_back(old.id)
+        self._put_back(old.id, None)
         if current.running:
             self._start_again(old.id, policy)
         else:
@@ -518,17 +578,34 @@ class Replacement:
     def _has(self, identity: str, file: File) -> bool:
         """Whether the container has this very file."""
         found = self.engine.stat(identity, file.dest)
-        content = _content(file, self.name)[1]
+        content = self._content(file)
         same_size = found is not None and not found.get("linkTarget") and found.get("size") == len(content)
         return same_size and self.engine.read_file(identity, file.dest, len(content)) == content
 
-    def _put(self, identity: str, contents: Sequence[Tuple[str, bytes, int]]) -> None:
+    def _put(self, identity: str, files: Sequence[File]) -> None:
         """Put files in place; folders that exist keep their owner and mode."""
-        owner = owner_of(self.engine, identity) if contents else (0, 0)
-        for dest, content, mode in contents:
-            folder, missing = existing_above(self.engine, identity, posixpath.dirname(dest))
-            inside = "/".join([*missing, posixpath.basename(dest)])
-            self.engine.put(identity, folder, tar_of([(inside, content, mode)], owner), self.name)
+        owner = owner_of(self.engine, identity) if files else (0, 0)
+        for file in files:
+            folder, missing = existing_above(self.engine, identity, posixpath.dirname(file.dest))
+            inside = "/".join([*missing, posixpath.basename(file.dest)])
+            self.engine.put(identity, folder, tar_of([(inside, self._content(file), file.mode)], owner), self.name)
+
+    def _content(self, file: File) -> bytes:
+        """What is in a file, which is read once. Raises EngineError when it cannot be read."""
+        if file not in self._contents:
+            try:
+                with open(file.src, "rb") as source:
+                    self._contents[file] = source.read()
+            except OSError as problem:
+                raise EngineError(
+                    error(
+                        "setting-invalid",
+                        file.src,
+                        f"The file {file.src} for {file.dest} in {self.name} cannot be read: {problem.strerror}.",
+                        "Check the path on the host that runs the module.",
+                    )
+                ) from problem
+        return self._contents[file]
 
     def _back_up(self, container: Mapping[str, Any], current: Seen) -> None:
         if not self.settings.backup_dir:
@@ -562,37 +639,9 @@ class Replacement:
         write_private(f"{stem}.json", json.dumps({**container, "Config": config}, indent=2, sort_keys=True).encode())
 
 
-def write_private(path: str, content: bytes) -> None:
-    """Write a file that only its owner can read, all or nothing, with folders of the same kind above it."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.part"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(content)
-        target.flush()
-        os.fsync(target.fileno())
-    os.replace(temporary, path)
-
-
 def _mounted(container: Mapping[str, Any], path: str) -> str:
     """Where the mount begins that a path lies in; empty if it lies in the container's own layer."""
     return mount_of(mount_sources(container), path)
-
-
-def _content(file: File, container: str) -> Tuple[str, bytes, int]:
-    """Its place, its content and its permissions. Raises EngineError when it cannot be read."""
-    try:
-        with open(file.src, "rb") as source:
-            return file.dest, source.read(), file.mode
-    except OSError as problem:
-        raise EngineError(
-            error(
-                "setting-invalid",
-                file.src,
-                f"The file {file.src} for {file.dest} in {container} cannot be read: {problem.strerror}.",
-                "Check the path on the host that runs the module.",
-            )
-        ) from problem
 
 
 def _summary(name: str, one: Seen) -> Dict[str, str]:

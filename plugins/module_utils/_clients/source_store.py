@@ -16,8 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.containers import write_private
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_state import state_dir, write_private
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_files import (
     Edit,
     Place,
@@ -37,7 +37,7 @@ OVERRIDES = (
 
 def default_state_dir() -> str:
     """Where lines are remembered when nobody says."""
-    return "/var/lib/tyk-upgrade/source" if os.geteuid() == 0 else os.path.expanduser("~/.tyk-upgrade/source")
+    return state_dir("source")
 
 
 def read_text(path: str) -> str:

@@ -40,6 +40,7 @@ CODES: Dict[str, str] = {
     "edition-without-plugins": "Gateways of this edition and version cannot load Go plugins.",
     # gateways
     "gateway-unreachable": "The gateway did not answer.",
+    "gateway-interrupted": "A run that was killed left the gateway out of service; the next one repairs that first.",
     "gateway-version-unexplained": "The gateway runs neither the version that the fleet comes from nor the target.",
     "gateway-not-ready": "The gateway answers but is not ready to serve.",
     "gateway-redis": "The gateway reports that it has lost its Redis.",

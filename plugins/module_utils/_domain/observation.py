@@ -14,7 +14,9 @@ import posixpath
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import is_left_by
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts, warning
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 
 
 def gateway(
@@ -30,15 +32,16 @@ def gateway(
     packaged = deployment == "package"
     container: Mapping[str, Any] = {} if packaged else found
     repository = str(container.get("repository") or "")
+    interrupted = is_interrupted(live, container)
     return {
         "host": host,
         "deployment": deployment,
-        "version": live.get("version"),
+        "version": _version_of(container) if interrupted else live.get("version"),
         "edition": str(found.get("edition") or "ce"),
         "os": str(found.get("os") or "linux"),
         "arch": str(found.get("arch") or "amd64"),
         "ready": not live.get("waiting_for") and bool(live.get("reachable")),
-        "reachable": bool(live.get("reachable")),
+        "reachable": interrupted or bool(live.get("reachable")),
         "container": container_name(settings, "gateway"),
         "repository": repository,
         "tag": str(container.get("tag") or ""),
@@ -48,6 +51,39 @@ def gateway(
         "glibc": str(found.get("glibc") or ""),
         **_bundle_folder(container, package_settings(settings, "gateway")["middleware_path"]),
     }
+
+
+def is_interrupted(live: Optional[Mapping[str, Any]], found: Optional[Mapping[str, Any]]) -> bool:
+    """Whether a gateway does not answer because a run that was killed left its container out of service.
+
+    What it will run once that is repaired is known then: its image tells.
+    """
+    found = found or {}
+    return bool(found.get("interrupted") and not (live or {}).get("reachable") and _version_of(found))
+
+
+def announced_repairs(findings: List[Dict[str, Any]], hosts: List[str]) -> List[Dict[str, Any]]:
+    """The findings, with what is going to be done about these hosts in place of their not answering."""
+    kept = [one for one in findings if one.get("code") != "gateway-unreachable" or one.get("subject") not in hosts]
+    return kept + to_dicts(
+        warning(
+            "gateway-interrupted",
+            host,
+            f"A run that was killed left the container of the gateway {host} out of service.",
+            "Nothing needs to be done: the upgrade brings it back before it goes on.",
+        )
+        for host in hosts
+    )
+
+
+def _version_of(container: Mapping[str, Any]) -> Optional[str]:
+    """The version of a container that does not run, as its image tells; None if that does not."""
+    for said in (container.get("tag"), container.get("version_label")):
+        try:
+            return str(Version.parse(str(said or "")))
+        except ValueError:
+            continue
+    return None
 
 
 def _bundle_folder(container: Mapping[str, Any], middleware_path: str) -> Dict[str, str]:

@@ -62,6 +62,21 @@ def test_observed_state_keeps_a_host_that_could_not_be_seen():
     assert [one["code"] for one in state["findings"]] == ["drift", "disk-small"]
 
 
+def test_observed_state_says_what_is_going_to_be_repaired():
+    container = {"found": True, "running": False, "interrupted": True, "repository": "tyk", "tag": "v5.3.0"}
+    state = run.observed_state(
+        {"gw1": {"seen": {"containers": [container]}}},
+        {
+            "gateway_hosts": ["gw1"],
+            "facts": ["seen"],
+            "gateways": [{"name": "gw1", "reachable": False, "version": None, "waiting_for": []}],
+            "findings": [{"code": "gateway-unreachable", "subject": "gw1"}],
+        },
+    )
+    assert [(one["version"], one["reachable"]) for one in state["gateways"]] == [("5.3.0", True)]
+    assert [one["code"] for one in state["findings"]] == ["gateway-interrupted"]
+
+
 def test_a_probe_error_is_a_sentence_for_the_user():
     plugin = {"name": "P", "probe": {"api": "nope", "expect": {"headers": {"X": "1"}}}}
     with pytest.raises(AnsibleFilterError, match="names the API 'nope'"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
@@ -15,10 +16,13 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.container_con
     LABEL_REPLACES,
     LABEL_RESTART,
     Family,
+    File,
     Seen,
     Step,
     bind_target,
     closed_mounts,
+    files_from_text,
+    files_text,
     mount_sources,
     policy_dict,
     policy_text,
@@ -325,6 +329,15 @@ NEW_FAILED = seen(NEW, failed_name(NAME, NEW), "exited", OLD)
         ([OLD_KEPT, seen(NEW, NAME, "exited", OLD)], []),
         ([OLD_KEPT, NEW_FAILED], [Step("rename", OLD, NAME), Step("start", OLD, "always")]),
         ([OLD_STOPPED, NEW_FAILED], [Step("start", OLD, "always")]),
+        (
+            [OLD_KEPT, replace(NEW_FAILED, status="running")],
+            [Step("stop", NEW), Step("rename", OLD, NAME), Step("start", OLD, "always")],
+        ),
+        ([replace(OLD_STOPPED, started="2026-11-27T10:00:01"), replace(NEW_FAILED, finished="2026-11-27T10:00:00.5")], []),
+        (
+            [replace(OLD_STOPPED, started="2026-11-27T10:00"), replace(NEW_FAILED, finished="2026-11-27T10:00:00.5")],
+            [Step("start", OLD, "always")],
+        ),
         ([OLD_HOME, NEW_FAILED], []),
         ([], []),
         ([OLD_KEPT], []),  # nobody says what replaced it
@@ -428,6 +441,11 @@ def test_whom_a_container_runs_as(user: str, ids: Tuple[int, int]) -> None:
 
 def test_a_user_is_a_number_where_the_image_lists_none() -> None:
     assert user_ids("65532", "", "") == (65532, 0) and user_ids("root", "", "") == (0, 0)
+
+
+def test_files_survive_a_label() -> None:
+    files = (File("/a b", "/opt/\u00e4", 0o640), File("/c", "/d"))
+    assert files_from_text(files_text(files)) == files and files_from_text("[]") == ()
 
 
 def test_names_that_a_replacement_gives() -> None:

@@ -42,6 +42,28 @@ def test_a_gateway_that_was_not_seen_is_unreachable_and_has_no_version():
     assert (seen["reachable"], seen["ready"], seen["version"]) == (False, False, None)
 
 
+def test_a_gateway_that_a_killed_run_left_out_of_service_is_known_by_its_image():
+    silent, left = {"name": "gw1", "reachable": False}, dict(CONTAINER, running=False, interrupted=True)
+    assert observation.is_interrupted(silent, left) and observation.is_interrupted(None, left)
+    seen = observation.gateway("gw1", {}, silent, left)
+    assert (seen["version"], seen["reachable"], seen["ready"]) == ("5.3.0", True, False)
+    labelled = dict(left, tag="latest", version_label="5.2.5")
+    assert observation.gateway("gw1", {}, silent, labelled)["version"] == "5.2.5"
+    # It answers; nobody left it so; nobody knows what it is.
+    for live, found in ((LIVE, left), (silent, dict(left, interrupted=False)), (silent, dict(left, tag="latest"))):
+        assert not observation.is_interrupted(live, found)
+    assert observation.gateway("gw1", {}, silent, dict(left, interrupted=False))["reachable"] is False
+
+
+def test_what_is_going_to_be_repaired_is_said_in_place_of_its_not_answering():
+    given = [{"code": "gateway-unreachable", "subject": host} for host in ("gw1", "gw2")]
+    found = observation.announced_repairs([*given, {"code": "drift", "subject": "gw1"}], ["gw1"])
+    assert [(one["code"], one["subject"]) for one in found] == [
+        ("gateway-unreachable", "gw2"), ("drift", "gw1"), ("gateway-interrupted", "gw1"),
+    ]  # fmt: skip
+    assert found[-1]["severity"] == "warning"
+
+
 def test_a_pump_has_the_version_of_its_tag():
     assert observation.pump("p", {}, dict(CONTAINER, tag="v1.9.0"))["version"] == "1.9.0"
     assert observation.pump("p", {}, dict(CONTAINER, tag="latest"))["version"] == "latest"

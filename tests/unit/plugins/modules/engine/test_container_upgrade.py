@@ -9,12 +9,13 @@ import io
 import json
 import socket
 import tarfile
+import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients import docker_engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import docker_engine, replacement_notes
 
 pytestmark = pytest.mark.engine
 
@@ -193,7 +194,7 @@ def test_dying_replacement_is_taken_back(
     result = run_module("container_upgrade", name=rich, image=dying_image, evidence_dir=str(tmp_path), **STAYS)
     assert result["failed"] is True
     assert "standin: cannot go on" in result["msg"]
-    assert "The old container is back and running" in result["msg"]
+    assert "The old container is back and running" in result["msg"], result["msg"]
     after = bench.inspect(rich)
     assert after["Id"] == before["Id"] and after["State"]["Running"]
     assert after["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
@@ -380,9 +381,9 @@ def test_a_volume_is_left_alone_until_the_old_container_has_stopped(
     before = bench.inspect(name)["Id"]
     stop, start = docker_engine.Engine.stop, docker_engine.Engine.start
 
-    def stop_and_look(self: Any, *args: Any, **kwargs: Any) -> None:
-        found.append(content_of(bench, name))
-        stop(self, *args, **kwargs)
+    def stop_and_look(self: Any, identity: str, *args: Any, **kwargs: Any) -> None:
+        found.append(content_of(bench, identity))
+        stop(self, identity, *args, **kwargs)
 
     def look_and_start(self: Any, identity: str, *args: Any, **kwargs: Any) -> None:
         found.append(content_of(bench, identity))
@@ -418,6 +419,112 @@ def test_killed_anywhere_an_old_container_starts_with_what_it_had(
     assert all(content == (b"the old plugin" if old else b"the new plugin") for old, content in started)
     assert bench.inspect(with_volume["name"])["Config"]["Image"] == new_image
     assert content_of(bench, with_volume["name"]) == b"the new plugin"
+
+
+def info(run_module: Any, name: str) -> Dict[str, Any]:
+    return dict(run_module("container_info", names=[name])["containers"][0])
+
+
+@pytest.mark.parametrize("calls", range(1, 9))
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_killed_anywhere_it_is_seen_and_brought_back_by_its_name_alone(
+    bench: Any, with_volume: Dict[str, Any], old_image: str, new_image: str, run_module: Any, way: str, calls: int
+) -> None:
+    name = with_volume["name"]
+    first = bench.inspect(name)["Id"]
+    if way == "back":
+        run_module("container_upgrade", **with_volume, image=new_image, **STAYS)
+        run_and_kill(run_module, calls, name=name, return_files=with_volume["return_files"], state="returned")
+    else:
+        run_and_kill(run_module, calls, **with_volume, image=new_image)
+    seen = info(run_module, name)
+    # Once a replacement has started it is left to those who prove it.
+    image = seen["image"] if seen["running"] else old_image
+    assert seen["found"] and seen["image"] == image and (seen["running"] or seen["interrupted"])
+    predicted = run_module("container_upgrade", check_mode=True, name=name, state="repaired", **STAYS)
+    done = run_module("container_upgrade", name=name, state="repaired", **STAYS)
+    assert predicted["actions"] == done["actions"] and done["changed"] is seen["interrupted"], done
+    after = bench.inspect(name)
+    assert after["State"]["Running"] and after["Config"]["Image"] == image
+    assert (after["Id"] == first) is (image == old_image)
+    assert content_of(bench, name) == (b"the old plugin" if image == old_image else b"the new plugin")
+    others = [one for one in bench.names(name) if one != name and bench.inspect(one)["State"]["Running"]]
+    assert others == [], "nothing else runs"
+    again = run_module("container_upgrade", name=name, state="repaired", **STAYS)
+    assert again["changed"] is False and info(run_module, name)["interrupted"] is False
+
+
+def test_what_somebody_stopped_stays_stopped(bench: Any, plain: str, new_image: str, run_module: Any) -> None:
+    def left_alone() -> None:
+        bench.api.stop(plain, timeout=1)
+        assert info(run_module, plain)["interrupted"] is False
+        assert run_module("container_upgrade", name=plain, state="repaired", **STAYS)["changed"] is False
+        assert not bench.inspect(plain)["State"]["Running"]
+        bench.api.start(plain)
+
+    left_alone()
+    run_module("container_upgrade", name=plain, image=new_image, **STAYS)
+    left_alone()
+    run_module("container_upgrade", name=plain, state="returned", **STAYS)
+    left_alone()
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replacement_notes, "state_dir", lambda name: str(tmp_path / name))
+
+
+@pytest.mark.parametrize("moment", ["announced", "stopped", "created", "put", "started"])
+@pytest.mark.parametrize("image", ["old", "new"])
+def test_a_note_tells_of_a_container_that_another_tool_replaces(
+    bench: Any,
+    notes: None,
+    old_image: str,
+    new_image: str,
+    run_module: Any,
+    tmp_path: Path,
+    moment: str,
+    image: str,
+) -> None:
+    files = {}
+    for which, option in (("new", "files"), ("old", "return_files")):
+        (tmp_path / which).write_bytes(f"the {which} plugin".encode())
+        files[option] = [{"src": str(tmp_path / which), "dest": PLACE}]
+    started = moment in ("announced", "started")
+    name = bench.container("gw", {"Image": {"old": old_image, "new": new_image}[image]}, start=moment == "announced")
+    if moment == "stopped":
+        bench.api.start(name)
+    announced = run_module("container_upgrade", name=name, image=new_image, state="announced", **files)
+    assert announced["changed"] is False
+    if moment == "stopped":
+        bench.api.stop(name, timeout=1)
+    if moment == "put":
+        run_module("container_upgrade", name=name, state="placed", files=files["files" if image == "new" else "return_files"])
+    if moment == "started":
+        time.sleep(1.1)
+        bench.api.start(name)
+    assert info(run_module, name)["interrupted"] is not started
+    done = run_module("container_upgrade", name=name, state="repaired", **STAYS)
+    assert done["changed"] is not started and bench.inspect(name)["State"]["Running"], done
+    if not started:
+        assert content_of(bench, name) == f"the {image} plugin".encode()
+    # What happens to it from now on is nobody's but who does it.
+    bench.api.stop(name, timeout=1)
+    assert info(run_module, name)["interrupted"] is False
+
+
+def test_a_note_is_not_about_a_container_that_was_started_since_then(
+    bench: Any, notes: None, old_image: str, new_image: str, run_module: Any
+) -> None:
+    name = bench.container("gw", {"Image": old_image}, start=False)
+    run_module("container_upgrade", name=name, image=new_image, state="announced")
+    time.sleep(1.1)
+    bench.api.start(name)
+    bench.api.stop(name, timeout=1)
+    assert info(run_module, name)["interrupted"] is False
+    assert run_module("container_upgrade", name=name, state="repaired", **STAYS)["changed"] is False
+    bench.api.remove_container(name)
+    assert run_module("container_upgrade", name=name, state="completed")["changed"] is False
 
 
 def test_files_for_a_container_that_another_tool_replaces(
