@@ -114,6 +114,12 @@ CASES = {
     "bundle too slow": Case(
         "bundle-slow", variables(tyk_bundle_fetch_url="http://bundles/slow/"), stage="prepare", says="5"
     ),
+    "a login between gateways and bundles": Case(
+        "bundle-invalid", variables(tyk_bundle_fetch_url="http://bundles/login/"), stage="prepare", says="HTML page"
+    ),
+    "an old file under the new name": Case(
+        "bundle-invalid", variables(tyk_bundle_fetch_url="http://bundles/stale/"), stage="prepare", says="another file"
+    ),
     "image tag missing": Case("image-missing", unknown_repository, says="no-such-image"),
     "disk too small": Case("disk-small", no_room),
     "plugin not listed": Case("plugin-unlisted", unlisted, says="AuthPlugin"),
