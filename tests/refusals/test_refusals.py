@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from scenario import Run, Scenario, serving
-from settings import DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY, LAB, TO_VERSION
+from settings import DASHBOARD_TOKEN, GATEWAY_SECRET, GOOD_KEY, LAB, ROOT, TO_VERSION
 
 PLUGINS = LAB / "plugins"
 BROKEN = (
@@ -226,6 +227,29 @@ def test_a_host_that_works_for_all_and_cannot_be_reached(scenario: Scenario) -> 
     assert run.code not in (0, 4), run.output[-6000:]
     assert "REFUSED in plan" in run.output and "builder, which works for all hosts, cannot be reached" in run.output, run.output[-6000:]
     assert run.report["result"] == "refused" and "tyk_build_host" in run.report["message"]
+    assert serving(scenario.lab) == before
+
+
+def test_a_host_that_works_for_all_and_is_lost_in_the_middle(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = serving(scenario.lab)
+    own_sources(scenario)
+    plugins, lost = ROOT / "tests" / "unit" / "playbooks", scenario.directory / "lost"
+    lost.mkdir()
+    for name, value in {
+        "ANSIBLE_CONNECTION_PLUGINS": str(plugins / "connection"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(plugins / "callback"),
+        "ANSIBLE_CALLBACKS_ENABLED": "lose",
+        "LOSE": json.dumps({"Build the bundles": {"builder": "before"}}),
+        "LOST_HOSTS": str(lost),
+    }.items():
+        monkeypatch.setenv(name, value)
+    builder = {"ansible_connection": "fragile", "ansible_python_interpreter": sys.executable}
+    scenario.inventory["all"].setdefault("hosts", {})["builder"] = builder
+    scenario.variables["tyk_build_host"] = "builder"
+    run = scenario.play()
+    assert run.code not in (0, 4), run.output[-6000:]
+    assert "REFUSED in prepare" in run.output and 'The host builder could not be reached for "Build the bundles"' in run.output
+    assert run.report["result"] == "refused" and "builder" in run.report["message"]
     assert serving(scenario.lab) == before
 
 
