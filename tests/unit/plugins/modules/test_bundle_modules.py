@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
+from ansible.module_utils import basic
 
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import run_failing, run_module, small_disk
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import StoreServer
@@ -151,14 +152,18 @@ def test_a_manifest_that_no_gateway_could_read_is_refused(tmp_path: Path, source
     assert result["failed"] and "pre.require_session is a text and not true or false" in result["msg"]
 
 
-def test_what_is_worth_knowing_about_a_manifest_is_said(tmp_path: Path, sources: Any) -> None:
+def test_what_is_worth_knowing_about_a_manifest_is_said(
+    tmp_path: Path, sources: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: List[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, text: warned.append(text))
     for check in (True, False):
         result = build(tmp_path / "a.zip", sources, manifest={**MANIFEST, "author": "me"}, check=check)
         (finding,) = result["findings"]
         assert not result["failed"] and (finding["code"], finding["severity"]) == ("bundle-invalid", "warning")
         assert "key author that gateways do not know" in finding["message"]
-        assert [finding["message"] in str(one) for one in result["warnings"]] == [True]
-    assert build(tmp_path / "b.zip", sources)["findings"] == []
+        assert warned.pop() == f"{finding['message']} {finding['remedy']}"
+    assert build(tmp_path / "b.zip", sources)["findings"] == [] and not warned
 
 
 @pytest.mark.parametrize("check", [False, True])
