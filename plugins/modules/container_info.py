@@ -128,7 +128,7 @@ containers:
     shared_mounts:
       description:
         - Mounts that others use as well, each with C(destination), C(source) and the containers that it is shared
-          C(with).
+          C(with). C(path) is the folder in this container that they see, which may lie below C(destination).
         - C(file_system) is the kind of a network file system, which other hosts may have mounted; empty for others, and
           where the module does not run on the engine's host.
       type: list
@@ -195,18 +195,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     edition_of,
     split_reference,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.mount_table import mount_table
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.packages import go_arch
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
-
-
-def mount_table() -> str:
-    """The file systems of this host, as the kernel lists them; empty where it does not."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as table:
-            return table.read()
-    except OSError:
-        return ""
 
 
 def describe(engine: Engine, name: str, others: List[Dict[str, Any]], machine: str) -> Dict[str, Any]:

@@ -111,6 +111,11 @@ package:
     interrupted:
       description: Whether M(tyk.upgrade.package_upgrade) was cut off here; its next run repairs that.
       type: bool
+    middleware_file_system:
+      description:
+        - The kind of the network file system in which the bundles below O(middleware_path) lie, which other hosts may have
+          mounted; empty if they lie in none, or if O(middleware_path) is not set.
+      type: str
     binary_changed:
       description: Whether a program of the package was changed or replaced by hand.
       type: bool
@@ -250,6 +255,7 @@ def unseen(subject: Subject, finding: Finding) -> Dict[str, Any]:
             "edition": edition_of(subject.name),
             "os": "linux",
             "interrupted": False,
+            "middleware_file_system": "",
             "unit": {"name": subject.unit},
         },
         "findings": to_dicts([finding]),

@@ -15,13 +15,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import split_reference
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import (
     failed_name,
     kept_name,
     next_name,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import file_system_of, of_several_hosts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import (
+    common_folder,
+    file_system_of,
+    of_several_hosts,
+)
 
 #: Labels this collection puts on a replacement; they tell an interrupted run what was going on.
 LABEL_REPLACES = "tyk.upgrade.replaces"
@@ -492,20 +497,53 @@ def closed_mounts(container: Mapping[str, Any]) -> List[Dict[str, str]]:
 def shared_mounts(
     container: Mapping[str, Any], others: Sequence[Mapping[str, Any]], mount_table: str = ""
 ) -> List[Dict[str, Any]]:
-    """Mounts whose source another container mounts, too, or another host may.
+    """Mounts that another container sees, too, or another host may; path is the folder of which that is true.
 
     others: entries of the engine's list call. mount_table: the text of /proc/self/mounts of the engine's host.
     """
     shared = []
-    folders = {str(one.get("Destination")): str(one.get("Source") or "") for one in container.get("Mounts") or []}
+    folders = _folders(container)
     for destination, source in sorted(mount_sources(container).items()):
-        names = sorted(
-            str((other.get("Names") or ["?"])[0]).lstrip("/")
-            for other in others
-            if other.get("Id") != container.get("Id") and source in mount_sources(other).values()
+        seen: Dict[str, List[str]] = {}
+        for other in others:
+            path = _seen_by(container, destination, source, other) if other.get("Id") != container.get("Id") else ""
+            if path:
+                seen.setdefault(path, []).append(str((other.get("Names") or ["?"])[0]).lstrip("/"))
+        file_system = file_system_of(folders.get(destination, ""), mount_table)
+        if of_several_hosts(file_system):
+            seen.setdefault(destination, [])
+        shared.extend(
+            {
+                "destination": destination,
+                "source": source,
+                "path": path,
+                "with": sorted(names),
+                "file_system": file_system if of_several_hosts(file_system) and path == destination else "",
+            }
+            for path, names in sorted(seen.items())
         )
-        file_system = file_system_of(folders[destination], mount_table)
-        file_system = file_system if of_several_hosts(file_system) else ""
-        if source and (names or file_system):
-            shared.append({"destination": destination, "source": source, "with": names, "file_system": file_system})
     return shared
+
+
+def _seen_by(container: Mapping[str, Any], destination: str, source: str, other: Mapping[str, Any]) -> str:
+    """What of a mount another container sees, as a folder of the first; empty for nothing.
+
+    A folder above or below the mount's counts where the other is arranged the same way or is of the same image: what
+    watches over a host or keeps its backups sees the folders of all.
+    """
+    if source and source in mount_sources(other).values():
+        return destination
+    folder = _folders(container).get(destination, "")
+    alike = split_reference(str((container.get("Config") or {}).get("Image") or ""))[0]
+    same_image = bool(alike) and alike == split_reference(str(other.get("Image") or ""))[0]
+    for other_place, other_folder in sorted(_folders(other).items()):
+        path, other_path = common_folder(destination, folder, other_place, other_folder) if folder else ("", "")
+        if path and (path == other_path or same_image):
+            return path
+    return ""
+
+
+def _folders(container: Mapping[str, Any]) -> Dict[str, str]:
+    """Destination to folder of the host, where the engine tells that."""
+    found = {str(one.get("Destination")): str(one.get("Source") or "") for one in container.get("Mounts") or []}
+    return {destination: folder for destination, folder in found.items() if folder.startswith("/")}

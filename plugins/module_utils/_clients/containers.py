@@ -385,16 +385,17 @@ class Replacement:
         self._refuse_shared(container, others)
 
     def _refuse_shared(self, container: Mapping[str, Any], containers: List[Dict[str, Any]]) -> None:
-        shared = {one["destination"]: one for one in shared_mounts(container, containers)}
+        shared = shared_mounts(container, containers)
         for file in (*self.settings.files, *self.settings.return_files):
-            found = shared.get(_mounted(container, file.dest))
-            others = [name for name in (found or {}).get("with", []) if not is_left_by(self.name, name)]
-            if found and others:
+            place = _mounted(container, file.dest)
+            here = [one for one in shared if one["destination"] == place and mount_of([one["path"]], file.dest)]
+            others = [name for one in here for name in one["with"] if not is_left_by(self.name, name)]
+            if others:
                 raise EngineError(
                     error(
                         "container-shared-volume",
                         self.name,
-                        f"{file.dest} in {self.name} lies in {found['source']}, which {', '.join(others)} uses as "
+                        f"{file.dest} in {self.name} lies in {here[0]['source']}, which {', '.join(others)} uses as "
                         f"well; a file for the new version would be seen by a gateway of the old one.",
                         "Give each gateway a middleware volume of its own.",
                     )

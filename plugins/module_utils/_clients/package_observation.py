@@ -20,6 +20,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.apt import Ap
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.dnf import Dnf
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import SYSTEM_PATH, Host
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.mount_table import network_file_system
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_manager import (
     Availability,
     Hold,
@@ -421,6 +422,9 @@ def package_dict(manager: PackageManager, subject: Subject, seen: Observed) -> D
         "edition": edition_of(subject.name),
         "os": "linux",
         "interrupted": seen.interrupted,
+        "middleware_file_system": network_file_system(os.path.join(subject.middleware_path, "bundles"))
+        if subject.middleware_path
+        else "",
         "unit": {
             "name": unit.name,
             "load_state": unit.load_state,

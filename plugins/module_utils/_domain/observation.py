@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import is_left_by
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts, warning
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import mount_of, overlap
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 
 
@@ -49,7 +49,7 @@ def gateway(
         "target_repository": "" if packaged else str(settings.get("gateway_image") or repository),
         "package": str(found.get("name") or "") if packaged else "",
         "glibc": str(found.get("glibc") or ""),
-        **_bundle_folder(container, package_settings(settings, "gateway")["middleware_path"]),
+        **_bundle_folder(found, package_settings(settings, "gateway")["middleware_path"], packaged),
     }
 
 
@@ -86,21 +86,27 @@ def _version_of(container: Mapping[str, Any]) -> Optional[str]:
     return None
 
 
-def _bundle_folder(container: Mapping[str, Any], middleware_path: str) -> Dict[str, str]:
+def _bundle_folder(found: Mapping[str, Any], middleware_path: str, packaged: bool) -> Dict[str, str]:
     """What the folder of the bundles lies in, if nothing can be put there for this gateway alone, and why not.
 
     Others see it, too, who are named; or it is closed. Containers that a replacement has kept are no others.
     """
-    mounts = container.get("mounts") or {}
-    closed = {str(one["destination"]): str(one["reason"]) for one in container.get("closed_mounts") or []}
-    place = mount_of({**mounts, **closed}, posixpath.join(middleware_path, "bundles"))
-    shared: Mapping[str, Any] = next(
-        (one for one in container.get("shared_mounts") or [] if one["destination"] == place), {}
-    )
-    name = str(container.get("name") or "")
-    others = [str(one) for one in shared.get("with") or [] if not is_left_by(name, str(one))]
-    if shared.get("file_system"):
-        others.append(f"other hosts ({shared['file_system']})")
+    if packaged:
+        kind = found.get("middleware_file_system")
+        return {
+            "bundle_volume": middleware_path if kind else "",
+            "bundle_volume_with": f"other hosts ({kind})" if kind else "",
+            "bundle_volume_closed": "",
+        }
+    mounts = found.get("mounts") or {}
+    bundles = posixpath.join(middleware_path, "bundles")
+    closed = {str(one["destination"]): str(one["reason"]) for one in found.get("closed_mounts") or []}
+    shared = [one for one in found.get("shared_mounts") or [] if overlap(str(one["path"]), bundles)]
+    place = mount_of({**mounts, **closed}, bundles)
+    shared = [one for one in shared if one["destination"] == place]
+    name = str(found.get("name") or "")
+    others = sorted({str(other) for one in shared for other in one["with"] if not is_left_by(name, str(other))})
+    others += [f"other hosts ({one['file_system']})" for one in shared if one["file_system"]]
     return {
         "bundle_volume": str(mounts.get(place) or place) if others or place in closed else "",
         "bundle_volume_with": " and ".join(others),

@@ -394,13 +394,40 @@ def test_shared_mounts_and_ports() -> None:
     other = {"Id": "2", "Names": ["/b"], "Mounts": [{"Type": "volume", "Name": "v", "Destination": "/x"}]}
     alone = {"Id": "3", "Names": ["/c"], "Mounts": [{"Type": "volume", "Name": "w", "Destination": "/mw"}]}
     assert shared_mounts(mine, [mine, other, alone]) == [
-        {"destination": "/mw", "source": "v", "with": ["b"], "file_system": ""}
+        {"destination": "/mw", "source": "v", "path": "/mw", "with": ["b"], "file_system": ""}
     ]
     remote = f"v {folder} nfs4 rw 0 0\n"
     assert shared_mounts(mine, [mine], f"/dev/sda1 / ext4 rw 0 0\n{remote}")[0]["file_system"] == "nfs4"
     assert shared_mounts(mine, [mine], "/dev/sda1 / ext4 rw 0 0\n") == []
     ports = {"HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8"}], "81/tcp": None}}}
     assert published_ports(ports) == [{"container_port": "80/tcp", "host_ip": "", "host_port": "8"}]
+
+
+MINE = "registry/tyk-gateway:v5.3.0"
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "image", "seen"),
+    [
+        # One mounts all of it, the other the part that it needs: at the same place, so it is arranged alike.
+        (("/srv/tyk", "/opt/tyk"), ("/srv/tyk/mw", "/opt/tyk/mw"), "other", "/opt/tyk/mw"),
+        (("/srv/tyk/mw", "/opt/tyk/mw"), ("/srv/tyk", "/opt/tyk"), "other", "/opt/tyk/mw"),
+        # Elsewhere it is seen by another gateway, or by what watches over the host.
+        (("/srv/tyk/mw", "/opt/tyk/mw"), ("/srv/tyk", "/data"), "registry/tyk-gateway:v5.8.9", "/opt/tyk/mw"),
+        (("/srv/tyk/mw", "/opt/tyk/mw"), ("/", "/host"), "node-exporter", ""),
+        (("/srv/tyk/1", "/opt/tyk/mw"), ("/srv/tyk/2", "/opt/tyk/mw"), MINE, ""),
+    ],
+)
+def test_folders_are_shared_by_their_parents_too(
+    mine: Tuple[str, str], others: Tuple[str, str], image: str, seen: str
+) -> None:
+    def mounting(identity: str, source: str, destination: str) -> Dict[str, Any]:
+        mounts = [{"Type": "bind", "Source": source, "Destination": destination}]
+        return {"Id": identity, "Names": [f"/{identity}"], "Mounts": mounts}
+
+    other = {**mounting("b", *others), "Image": image}
+    found = shared_mounts({**mounting("a", *mine), "Config": {"Image": MINE}}, [other])
+    assert [(one["path"], one["with"]) for one in found] == ([(seen, ["b"])] if seen else [])
 
 
 def test_mounts_that_take_no_files() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients import dnf
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients import dnf, mount_table
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import (
     Host,
@@ -162,3 +162,11 @@ def test_who_may_read(tmp_path: Path) -> None:
     assert may("nobody", str(path), 4) is (path.stat().st_uid == 65534)
     path.chmod(0o604)
     assert may("nobody", str(path), 4) and not may("nobody", str(path), 2)
+
+
+def test_a_folder_that_other_hosts_may_have_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to("remote")
+    table = f"/dev/sda1 {tmp_path} ext4 rw 0 0\nfiles:/tyk {tmp_path}/remote nfs4 rw 0 0\n"
+    monkeypatch.setattr(mount_table, "mount_table", lambda: table)
+    assert mount_table.network_file_system(str(tmp_path / "link" / "bundles")) == "nfs4"
+    assert mount_table.network_file_system(str(tmp_path / "bundles")) == ""

@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import pytest
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import file_system_of, of_several_hosts
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.mounts import (
+    common_folder,
+    file_system_of,
+    of_several_hosts,
+    overlap,
+)
 
 TABLE = """\
 overlay / overlay rw,relatime 0 0
@@ -36,3 +43,23 @@ def test_the_innermost_mount_decides(path: str, kind: str, shared: bool) -> None
 def test_what_is_not_known_is_taken_for_private() -> None:
     assert file_system_of("/srv", "") == "" and not of_several_hosts("")
     assert not of_several_hosts("fuse.fuse-overlayfs")
+
+
+@pytest.mark.parametrize(
+    ("folder", "other", "common"),
+    [
+        ("/srv/tyk", "/srv/tyk", ("/opt/tyk", "/mw")),
+        ("/srv/tyk", "/srv/tyk/mw", ("/opt/tyk/mw", "/mw")),
+        ("/srv/tyk/mw", "/srv/tyk", ("/opt/tyk", "/mw/mw")),
+        ("/srv/tyk", "/", ("/opt/tyk", "/mw/srv/tyk")),
+        ("/srv/tyk", "/srv/tyk2", ("", "")),
+        ("/srv/a", "/srv/b", ("", "")),
+    ],
+)
+def test_what_two_containers_see_of_the_host(folder: str, other: str, common: Tuple[str, str]) -> None:
+    assert common_folder("/opt/tyk", folder, "/mw", other) == common
+    assert common_folder("/mw", other, "/opt/tyk", folder) == common[::-1]
+
+
+def test_folders_overlap_by_whole_names() -> None:
+    assert overlap("/a", "/a/b") and overlap("/a/b", "/a") and overlap("/", "/a") and not overlap("/a", "/ab")

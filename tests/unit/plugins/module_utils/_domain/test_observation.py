@@ -137,6 +137,7 @@ def test_a_volume_counts_only_where_others_see_it() -> None:
 
     def seen(**shared: Any) -> Tuple[str, str]:
         mount = {"destination": "/opt/tyk-gateway/middleware", "source": "mw", "with": [], "file_system": "", **shared}
+        mount = {"path": mount["destination"], **mount}
         one = observation.gateway("gw1", {}, None, {**found, "shared_mounts": [mount] if shared else []})
         return one["bundle_volume"], one["bundle_volume_with"]
 
@@ -145,6 +146,16 @@ def test_a_volume_counts_only_where_others_see_it() -> None:
     assert seen(**{"with": ["gw1-nextdoor", "gw2"]}) == ("mw", "gw1-nextdoor and gw2")
     assert seen(file_system="nfs4") == ("mw", "other hosts (nfs4)")
     assert seen(destination="/opt/tyk-gateway/apps", **{"with": ["gw2"]}) == ("", "")
+    for path in ("/opt/tyk-gateway/middleware/bundles", "/opt/tyk-gateway/middleware/bundles/one"):
+        assert seen(path=path, **{"with": ["gw2"]}) == ("mw", "gw2")
+    assert seen(path="/opt/tyk-gateway/middleware/other", **{"with": ["gw2"]}) == ("", "")
+
+
+def test_a_package_whose_bundles_lie_on_the_network_shares_them() -> None:
+    settings = {"gateway_deployment": "package", "gateway_middleware_path": "/srv/mw"}
+    for kind, seen in (("nfs4", ("/srv/mw", "other hosts (nfs4)", "")), ("", ("", "", ""))):
+        one = observation.gateway("gw1", settings, LIVE, {**PACKAGE, "middleware_file_system": kind})
+        assert (one["bundle_volume"], one["bundle_volume_with"], one["bundle_volume_closed"]) == seen
 
 
 def test_a_place_that_takes_no_files_is_said_to_be_closed() -> None:

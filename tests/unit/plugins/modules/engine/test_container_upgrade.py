@@ -559,6 +559,22 @@ def test_refuses_a_shared_middleware_volume(
     assert bench.inspect(name)["Id"] == before and bench.inspect(name)["State"]["Running"]
 
 
+def test_refuses_a_folder_that_another_gateway_sees_by_its_parent(
+    bench: Any, old_image: str, run_module: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "tyk" / "middleware").mkdir(parents=True)
+    name = bench.container("gw", {"Image": old_image, "HostConfig": {"Binds": [f"{tmp_path}/tyk:/opt"]}})
+    one = {"Image": old_image, "HostConfig": {"Binds": [f"{tmp_path}/tyk/middleware:/opt/middleware"]}}
+    other = bench.container("other", one)
+    (tmp_path / "a").write_text("a")
+    placed = {"name": name, "state": "placed", "files": [{"src": str(tmp_path / "a"), "dest": "/opt/middleware/a"}]}
+    assert other in run_module("container_upgrade", **placed)["msg"]
+    placed["files"][0]["dest"] = "/opt/own/a"
+    assert run_module("container_upgrade", **placed)["changed"] is True
+    shared = run_module("container_info", names=[name])["containers"][0]["shared_mounts"]
+    assert [(one["destination"], one["path"], one["with"]) for one in shared] == [("/opt", "/opt/middleware", [other])]
+
+
 @pytest.mark.parametrize(
     "arguments, code, words",
     [

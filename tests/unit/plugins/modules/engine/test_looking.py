@@ -204,7 +204,7 @@ def test_container_info(bench: Any, old_image: str, new_image: str, store_net: s
     assert one["pid"] > 0
     assert one["networks"][store_net]["aliases"] == ["gw1"]
     assert one["published"] == [{"container_port": "8080/tcp", "host_ip": "127.0.0.1", "host_port": ""}]
-    assert one["shared_mounts"] == [{"destination": "/opt/middleware", "source": volume, "with": [other], "file_system": ""}]
+    assert one["shared_mounts"] == [{"destination": "/opt/middleware", "source": volume, "path": "/opt/middleware", "with": [other], "file_system": ""}]
     assert result["containers"][1] == {"name": "no-such-container", "found": False}
     assert result["target"]["present"] is True and result["target"]["size"] > 0
     assert result["disk"]["free"] > 0
