@@ -14,7 +14,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ENGINE_ARGUMENTS,
     Engine,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, host_failure
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -43,6 +43,8 @@ def run_engine_module(
             result = on_host(module)
         except (ClientError, DomainError) as problem:
             fail_with(module, [problem.finding])
+        except OSError as problem:
+            fail_with(module, [host_failure(problem)])
         else:
             module.exit_json(**result)
     if DOCKER_IMPORT_ERROR is not None:
@@ -55,6 +57,8 @@ def run_engine_module(
             engine.api.close()
     except DomainError as problem:
         fail_with(module, [problem.finding])
+    except OSError as problem:
+        fail_with(module, [host_failure(problem)])
     else:
         module.exit_json(**result)
 

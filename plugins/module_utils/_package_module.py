@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, host_failure
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_manager import PackageManager
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_observation import (
@@ -80,6 +80,8 @@ def run_package_module(
         fail_with(module, problem.findings)
     except (ClientError, DomainError) as problem:
         fail_with(module, [problem.finding])
+    except OSError as problem:
+        fail_with(module, [host_failure(problem)])
     else:
         module.exit_json(**result)
 

@@ -501,7 +501,7 @@ def shared_mounts(
 
     others: entries of the engine's list call. mount_table: the text of /proc/self/mounts of the engine's host.
     """
-    shared = []
+    shared: List[Dict[str, Any]] = []
     folders = _folders(container)
     for destination, source in sorted(mount_sources(container).items()):
         seen: Dict[str, List[str]] = {}

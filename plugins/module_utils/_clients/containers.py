@@ -41,6 +41,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ImageGone,
     tar_of,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import host_failure
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_state import write_private
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.container_names import (
     failed_name,
@@ -521,6 +522,7 @@ class Replacement:
     def _back_after(self, problem: Exception, current: Seen, new_id: str, policy: str) -> EngineError:
         """Put the old container back and say so, or say what is left to do by hand."""
         finding = problem.finding if isinstance(problem, DomainError) else None
+        finding = host_failure(problem) if isinstance(problem, OSError) else finding
         cause = finding.message if finding else f"{type(problem).__name__}: {problem}"
         code = finding.code if finding and finding.code != "engine-unreachable" else "container-failed"
         try:

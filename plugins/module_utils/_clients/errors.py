@@ -9,6 +9,7 @@ failure message.
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Set
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -52,6 +53,18 @@ def readable(url: str) -> bool:
         return parts.port is not None or "@" in parts.netloc or not (parts.netloc.endswith(":") and "@" in url)
     except ValueError:
         return False
+
+
+def host_failure(problem: OSError) -> Finding:
+    """What the operating system refused on the host that runs the module, for errors that nobody could foresee."""
+    path = next((str(one) for one in (problem.filename2, problem.filename) if isinstance(one, (str, bytes))), "")
+    code, remedy = "host-file", "See what lies there, and whether its file system is mounted and can be written to."
+    if problem.errno in (errno.EACCES, errno.EPERM):
+        code, remedy = "root-needed", "Run the task as a user who may do that, as a rule as root (become: true)."
+    elif problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        code, remedy = "disk-small", "Make room there."
+    said = problem.strerror or str(problem) or type(problem).__name__
+    return error(code, path or "host", f"{path or 'A file'} on this host cannot be read or written: {said}.", remedy)
 
 
 def mask_url(url: str) -> str:

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, host_failure
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.package_manager import (
     Fetched,
@@ -466,7 +466,7 @@ class Replacement:
 
     def _back_after(self, problem: Exception, state: Dict[str, Any]) -> NoReturn:
         """Put the version of before back and say so, or say what is left to do by hand."""
-        finding = getattr(problem, "finding", None)
+        finding = host_failure(problem) if isinstance(problem, OSError) else getattr(problem, "finding", None)
         cause = finding.message if finding else f"{type(problem).__name__}: {problem}"
         code = finding.code if finding else "package-failed"
         what = f"Upgrading {self.name} to {state['to']} failed: {cause}"

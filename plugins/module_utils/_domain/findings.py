@@ -90,6 +90,7 @@ CODES: Dict[str, str] = {
     "compiler-missing": "The plugin compiler of this version is not at hand.",
     "compiler-unusable": "The plugin compiler of this version cannot build what this gateway loads.",
     "image-missing": "The image is neither present nor can it be pulled.",
+    "host-file": "A file or folder of the host could not be read or written.",
     "disk-small": "There is not enough free disk space.",
     "memory-small": "There is not enough memory.",
     "engine-unreachable": "The container engine did not answer.",

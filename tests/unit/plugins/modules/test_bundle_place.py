@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
@@ -139,3 +141,20 @@ def test_what_is_open_already_becomes_a_link(store: Tuple[str, Dict[str, bytes]]
     assert (folder / "X.so").resolve() == (old / "Old.so").resolve()
     assert json.loads((folder / "tyk-upgrade.json").read_text()) == ABOUT
     assert run_module("bundle_place", arguments)["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EACCES, "root-needed"), (errno.ENOSPC, "disk-small"), (errno.EROFS, "host-file")]
+)
+def test_what_the_host_refuses_is_one_sentence(
+    store: Tuple[str, Dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    def refuse(path: str, mode: int = 0) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    url, files = store
+    files["/old.zip"] = archive()
+    monkeypatch.setattr(os, "mkdir", refuse)
+    result = run_module("bundle_place", {"bundle": BUNDLE, "url": f"{url}/old.zip", "middleware_path": str(tmp_path)})
+    assert result["failed"] and [one["code"] for one in result["findings"]] == [code]
+    assert result["msg"].startswith(f"{tmp_path}/bundles on this host cannot be read or written: {os.strerror(number)}. ")

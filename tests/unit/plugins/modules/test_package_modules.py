@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -62,3 +63,13 @@ def test_a_package_manager_that_is_not_supported(
 )
 def test_settings_that_cannot_work(root: None, arguments: dict, words: str) -> None:
     assert words in run_failing(package_upgrade, {**GATEWAY, **arguments})["msg"]
+
+
+def test_what_the_host_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_unused: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/var/lib/tyk-upgrade")
+
+    monkeypatch.setattr(package_upgrade, "upgrade", refuse)
+    failed = run_failing(package_upgrade, {**GATEWAY, "version": "5.8.9"})
+    assert [one["code"] for one in failed["findings"]] == ["root-needed"]
+    assert failed["msg"].startswith("/var/lib/tyk-upgrade on this host cannot be read or written: Permission denied. ")

@@ -338,6 +338,17 @@ def test_files_and_their_new_folders_are_the_containers_own(
     assert bench.owner(name, files[0]["dest"]) == (65532, 65533, 0o644)
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_anything_stops(
+    bench: Any, plain: str, new_image: str, run_module: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    started = bench.inspect(plain)["State"]["StartedAt"]
+    backup = str(tmp_path / "file" / "backup")
+    result = run_module("container_upgrade", name=plain, image=new_image, backup_dir=backup, **STAYS)
+    assert result["findings"][0]["code"] == "host-file" and backup in result["msg"] and "Not a directory" in result["msg"]
+    assert bench.inspect(plain)["State"]["StartedAt"] == started
+
+
 PLACE = "/opt/middleware/bundles/x/plugin.so"
 
 
