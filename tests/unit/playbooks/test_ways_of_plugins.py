@@ -39,19 +39,22 @@ def linked(tmp_path: Path) -> World:
     return world_of(tmp_path, [{**BUNDLE, "versions": [OLD, NEW], "links": LINKS}])
 
 
+PLACED = {"bundle": "new.zip", "url": f"http://bundles/new-for-{OLD}.zip", "links": {}}
+
+
 def test_each_gateway_is_given_its_own_builds_before_the_switch(per_host: World) -> None:
-    ended = per_host.play("prepare", {})
-    assert ended.code == 0, ended.output
-    place = {"bundle": "new.zip", "url": f"http://bundles/new-for-{OLD}.zip", "links": {}, "_ansible_check_mode": False}
-    assert ended.asked("bundle_place", **place) == 2
-    ended = per_host.play("switch", {})
-    assert ended.code == 0, ended.output
-    assert ended.asked("bundle_place", **{**place, "_ansible_check_mode": True}) == 2 and ended.asked("bundle_place", **place) == 0
-    assert ended.asked("api_definition_patch") == 1
+    ended = per_host.play("prepare", lose={})
+    assert ended.code == 0 and ended.asked("bundle_place", **PLACED, _ansible_check_mode=False) == 2, ended.output
+
+
+def test_the_switch_looks_for_them_and_changes_none(per_host: World) -> None:
+    ended = per_host.play("switch", lose={})
+    assert ended.code == 0 and ended.asked("bundle_place", **PLACED, _ansible_check_mode=True) == 2, ended.output
+    assert ended.asked("bundle_place", _ansible_check_mode=False) == 0 and ended.asked("api_definition_patch") == 1
 
 
 def test_the_target_s_builds_take_their_place_while_a_gateway_is_out_of_service(per_host: World) -> None:
-    ended = per_host.play("gateways", {})
+    ended = per_host.play("gateways", lose={})
     staged = {"bundle": "new.zip", "url": "http://bundles/new.zip", "state": "staged"}
     assert ended.asked("bundle_place", **staged) >= 1, ended.output
     upgrades = [given for name, given in ended.calls if name == "container_upgrade"]
@@ -59,7 +62,7 @@ def test_the_target_s_builds_take_their_place_while_a_gateway_is_out_of_service(
 
 
 def test_what_runs_is_linked_on_every_gateway(linked: World) -> None:
-    ended = linked.play("prepare", {})
+    ended = linked.play("prepare", lose={})
     assert ended.code == 0, ended.output
     assert ended.asked("bundle_place", bundle="new.zip", url="http://bundles/new.zip", links=LINKS) == 2
 
@@ -68,7 +71,7 @@ def test_what_runs_is_linked_on_every_gateway(linked: World) -> None:
 def test_the_switch_alone_is_refused_where_a_gateway_lacks_them(kind: str, request: pytest.FixtureRequest) -> None:
     world = request.getfixturevalue(kind)
     world.answers["bundle_place"]["changed"] = True
-    ended = world.play("switch", {})
+    ended = world.play("switch", lose={})
     assert ended.code == 2 and ended.asked("api_definition_patch") == 0, ended.output
     said = " ".join(ended.output.split())
     assert "HALTED in switch: On gw1, gw2 the builds that serve beside the new ones are not in place." in said
