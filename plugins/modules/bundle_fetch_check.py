@@ -95,8 +95,8 @@ options:
     default: 5
   validate_certs:
     description:
-      - Whether the certificate of an C(https) address is verified, with the certificates of the host that runs the
-        module.
+      - Whether the certificate of an C(https) address is verified, with the authorities that the container trusts (its
+        files and folders of certificates, C(SSL_CERT_FILE) and C(SSL_CERT_DIR)), or those of the host.
       - Set it like the gateway's C(bundle_insecure_skip_verify).
     type: bool
     default: true
@@ -191,6 +191,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import 
     fetch_as,
     path_of,
     tls_context,
+    trusted_by,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
@@ -310,9 +311,8 @@ def hide(module: AnsibleModule) -> None:
 
 
 def environment_of(container: Mapping[str, Any]) -> Dict[str, str]:
-    """The variables of a container that say which proxies it has."""
     given = (container.get("Config") or {}).get("Env") or []
-    return settings(dict(one.split("=", 1) for one in given if "=" in one))
+    return dict(one.split("=", 1) for one in given if "=" in one)
 
 
 def means_of(fetch: Fetch, means: str) -> str:
@@ -325,9 +325,12 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     name, url, limit = params["container"], params["url"], params["limit"]
     pid = process_of(engine, name)
     environment = environment_of(engine.container(name))
-    for proxy in environment.values():
+    proxies = settings(environment)
+    for proxy in proxies.values():
         module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
-    fetch = fetch_as(pid, url, limit, tls_context(url, params["validate_certs"]), environment=environment)
+    verified = url.startswith("https:") and params["validate_certs"]
+    context = tls_context(url, verified, trusted_by(pid, environment) if verified else None)
+    fetch = fetch_as(pid, url, limit, context, environment=proxies)
     part = "file system" if url.startswith(FILE) else "network"
     if fetch.kind == "forbidden":
         raise EngineError(

@@ -19,6 +19,7 @@ import ipaddress
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -40,6 +41,18 @@ BLOCK = 1 << 18
 HEAD = 256
 FILE = "file://"
 PORTS = {"http": 80, "https": 443}
+#: Where Go looks for the certificates of authorities on Linux (crypto/x509, root_linux.go).
+CERTIFICATE_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+CERTIFICATE_FOLDERS = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+MAXIMUM_CERTIFICATES, MAXIMUM_CERTIFICATE_FILE = 2000, 4 << 20
 
 
 @dataclass(frozen=True)
@@ -221,19 +234,83 @@ def read_resolver(pid: int) -> Resolver:
     return Resolver.parse(texts[0], texts[1])
 
 
-def tls_context(url: str, validate_certs: bool = True) -> Optional[ssl.SSLContext]:
+def tls_context(url: str, validate_certs: bool = True, trusted: Optional[str] = None) -> Optional[ssl.SSLContext]:
     """How the server of an address is checked; None for an address without TLS.
 
-    Gateways speak at most TLS 1.2 with bundle stores (v5.8.9:gateway/coprocess_bundle.go:146-149).
+    trusted: the certificates (PEM) of authorities that are trusted, None for those of this host. Gateways speak at most
+    TLS 1.2 with bundle stores (v5.8.9:gateway/coprocess_bundle.go:146-149).
     """
     if not url.startswith("https:"):
         return None
-    context = ssl.create_default_context()
+    if trusted is None:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if trusted:
+            context.load_verify_locations(cadata=trusted)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def trusted_by(pid: int, environment: Mapping[str, str]) -> str:
+    """The certificates (PEM) that a Go program with this environment trusts where a process stands; empty if none.
+
+    The first file that can be read and all of the folders count (crypto/x509, root_unix.go).
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            with os.fdopen(writer, "w", encoding="ascii") as target:
+                enter_files(pid)
+                target.write(json.dumps(_certificates(environment)))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    try:
+        with os.fdopen(reader, encoding="ascii") as source:
+            return "".join(f"{one}\n" for one in json.loads(source.read() or "[]"))
+    except ValueError:
+        return ""
+    finally:
+        os.waitpid(child, 0)
+
+
+def _certificates(environment: Mapping[str, str]) -> List[str]:
+    files = [environment["SSL_CERT_FILE"]] if environment.get("SSL_CERT_FILE") else list(CERTIFICATE_FILES)
+    named = environment.get("SSL_CERT_DIR")
+    found = next((text for text in map(_text_of, files) if text is not None), "")
+    for folder in named.split(":") if named else CERTIFICATE_FOLDERS:
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        found += "".join(f"\n{_text_of(os.path.join(folder, name)) or ''}" for name in names)
+    blocks = [block for block in CERTIFICATE.findall(found) if _is_certificate(block)]
+    return list(dict.fromkeys(blocks))[:MAXIMUM_CERTIFICATES]
+
+
+def _text_of(path: str) -> Optional[str]:
+    try:
+        if not os.path.isfile(path):
+            return None
+        with open(path, "rb") as source:
+            return source.read(MAXIMUM_CERTIFICATE_FILE).decode("ascii", "replace")
+    except OSError:
+        return None
+
+
+def _is_certificate(block: str) -> bool:
+    """Whether OpenSSL can read it: one that it cannot would spoil all others, and Go passes over it."""
+    try:
+        ssl.create_default_context(cadata=block)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def path_of(body: IO[bytes]) -> str:

@@ -18,7 +18,12 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import Fetch, fetch_as, tls_context
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
+    Fetch,
+    fetch_as,
+    tls_context,
+    trusted_by,
+)
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.module_runner import small_disk
 from ansible_collections.tyk.upgrade.tests.unit.plugins.modules.servers import FixedServer
 
@@ -202,14 +207,13 @@ def test_a_file_is_read_as_its_address_says_without_decoding(tmp_path: Path) -> 
     assert (missing.kind, missing.problem) == ("file", "No such file or directory")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_a_file_is_read_from_where_another_process_stands_and_with_its_rights(tmp_path: Path) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Tuple[int, Path]]:
+    """A process with another root, without rights, and that root."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
     root = tmp_path / "root"
     (root / "data").mkdir(parents=True)
-    (root / "data" / "a.zip").write_bytes(BODY)
-    (root / "data" / "private.zip").write_bytes(BODY)
-    (root / "data" / "private.zip").chmod(0o600)
-    (root / "bundles").symlink_to("/data")  # leads to the other root's folder
     tmp_path.chmod(0o755)
     reader, writer = os.pipe()
     child = os.fork()
@@ -224,16 +228,40 @@ def test_a_file_is_read_from_where_another_process_stands_and_with_its_rights(tm
             time.sleep(60)
         finally:
             os._exit(0)
-    try:
-        os.read(reader, 1)
-        for url in ("file:///bundles/a.zip", "file:///data/a.zip", "file://a.zip"):
-            assert seen(fetch_as(child, url, 5)) == ("", len(BODY), ""), url
-        assert fetch_as(child, "file:///data/private.zip", 5).problem == "Permission denied"
-    finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        os.close(reader)
-        os.close(writer)
+    os.read(reader, 1)
+    yield child, root
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_file_is_read_from_where_another_process_stands_and_with_its_rights(elsewhere: Tuple[int, Path]) -> None:
+    process, root = elsewhere
+    (root / "data" / "a.zip").write_bytes(BODY)
+    (root / "data" / "private.zip").write_bytes(BODY)
+    (root / "data" / "private.zip").chmod(0o600)
+    (root / "bundles").symlink_to("/data")  # leads to a folder below the other root
+    for url in ("file:///bundles/a.zip", "file:///data/a.zip", "file://a.zip"):
+        assert seen(fetch_as(process, url, 5)) == ("", len(BODY), ""), url
+    assert fetch_as(process, "file:///data/private.zip", 5).problem == "Permission denied"
+
+
+@pytest.mark.parametrize("place", ["etc/ssl/certs/ca-certificates.crt", "etc/ssl/certs/own.pem", "data/own.crt", ""])
+def test_authorities_are_those_that_the_other_process_trusts(
+    elsewhere: Tuple[int, Path], certificate: Tuple[str, str], place: str
+) -> None:
+    process, root = elsewhere
+    if place:
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        (root / place).write_text(damaged + Path(certificate[0]).read_text() + "a remark: é")
+    environment = {"SSL_CERT_FILE": "/data/own.crt"} if place.startswith("data") else {}
+    server = tls_server(certificate, ssl.TLSVersion.TLSv1_2)
+    url = f"https://127.0.0.1:{server.port}/a.zip"
+    fetch = fetch_as(None, url, 5, tls_context(url, True, trusted_by(process, environment)))
+    assert fetch.kind == ("" if place else "unreachable"), fetch
+    server.close()
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])
