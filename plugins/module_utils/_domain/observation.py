@@ -37,7 +37,7 @@ def gateway(
         "host": host,
         "deployment": deployment,
         "version": _version_of(container) if interrupted else live.get("version"),
-        "edition": str(found.get("edition") or "ce"),
+        "edition": str(settings.get("gateway_edition") or found.get("edition") or "ce"),
         "os": str(found.get("os") or "linux"),
         "arch": str(found.get("arch") or "amd64"),
         "ready": not live.get("waiting_for") and bool(live.get("reachable")),

@@ -33,6 +33,11 @@ def test_the_user_may_name_another_repository_for_the_target():
     assert (seen["repository"], seen["target_repository"]) == ("tykio/tyk-gateway", "mirror/tyk-gateway")
 
 
+def test_the_user_may_say_which_edition_a_mirror_of_other_names_holds():
+    assert observation.gateway("gw1", {"gateway_edition": "ee"}, LIVE, CONTAINER)["edition"] == "ee"
+    assert observation.gateway("gw1", {"gateway_edition": ""}, LIVE, CONTAINER)["edition"] == "ce"
+
+
 def test_a_gateway_that_still_waits_is_not_ready():
     assert not observation.gateway("gw1", {}, dict(LIVE, waiting_for=["redis"]), CONTAINER)["ready"]
 
