@@ -213,7 +213,7 @@ def test_what_is_no_bundle_is_not_sent(server: MservServer, tmp_path: Path) -> N
 def test_a_bundle_with_a_wrong_checksum_is_not_sent(server: MservServer, tmp_path: Path) -> None:
     """mserv itself would take it, see its contract."""
     result = publish(server, wrong_checksum(tmp_path))
-    assert result["failed"] and result["findings"][0]["code"] == "bundle-invalid" and "says checksum" in result["msg"]
+    assert result["failed"] and result["findings"][0]["code"] == "bundle-checksum" and "says checksum" in result["msg"]
     assert not server.records and server.count("POST") == 0
 
 
