@@ -175,12 +175,16 @@ import posixpath
 import socket
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
+    Engine,
+    EngineError,
+    configured_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import process_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
@@ -189,9 +193,9 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import 
     FILE,
     Fetch,
     fetch_as,
+    fetch_from,
     path_of,
     tls_context,
-    trusted_by,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
@@ -310,11 +314,6 @@ def hide(module: AnsibleModule) -> None:
     hide_url(module, module.params["url"], *(one for one in module.params["beside"] if "://" in one))
 
 
-def environment_of(container: Mapping[str, Any]) -> Dict[str, str]:
-    given = (container.get("Config") or {}).get("Env") or []
-    return dict(one.split("=", 1) for one in given if "=" in one)
-
-
 def means_of(fetch: Fetch, means: str) -> str:
     through = f", through the proxy {' and '.join(fetch.proxies)}" if fetch.proxies else ""
     return f"{means}{through}"
@@ -324,13 +323,11 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params = module.params
     name, url, limit = params["container"], params["url"], params["limit"]
     pid = process_of(engine, name)
-    environment = environment_of(engine.container(name))
+    environment = configured_environment(engine.container(name).get("Config") or {})
     proxies = settings(environment)
     for proxy in proxies.values():
         module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
-    verified = url.startswith("https:") and params["validate_certs"]
-    context = tls_context(url, verified, trusted_by(pid, environment) if verified else None)
-    fetch = fetch_as(pid, url, limit, context, environment=proxies)
+    fetch = fetch_from(pid, environment, url, limit, params["validate_certs"])
     part = "file system" if url.startswith(FILE) else "network"
     if fetch.kind == "forbidden":
         raise EngineError(

@@ -150,7 +150,7 @@ import os
 import socket
 import tempfile
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -165,7 +165,10 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_placem
     same,
     whole,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
+    Engine,
+    configured_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import (
     ContainerFiles,
@@ -174,19 +177,30 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundl
     process_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import fetch_as, path_of, tls_context
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
+    fetch_as,
+    fetch_from,
+    path_of,
+    tls_context,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import settings
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
 
 
 @contextmanager
-def downloaded(params: Dict[str, Any], pid: Optional[int], place: str) -> Iterator[Content]:
+def downloaded(
+    params: Dict[str, Any], pid: Optional[int], place: str, environment: Mapping[str, str]
+) -> Iterator[Content]:
     """The bundle, as it was downloaded from the network of this process. Raises DomainError."""
     url = mask_url(params["url"])
     with tempfile.TemporaryFile() as body:
-        context = tls_context(params["url"], params["validate_certs"])
-        fetch = fetch_as(pid, params["url"], params["timeout"], context, body)
+        given, timeout, validate = params["url"], params["timeout"], params["validate_certs"]
+        if pid is None:
+            fetch = fetch_as(None, given, timeout, tls_context(given, validate), body)
+        else:
+            fetch = fetch_from(pid, environment, given, timeout, validate, body)
         if fetch.kind:
             raise DomainError(
                 error(
@@ -200,14 +214,19 @@ def downloaded(params: Dict[str, Any], pid: Optional[int], place: str) -> Iterat
 
 
 def staged(
-    params: Dict[str, Any], pid: Optional[int], place: str, check_mode: bool, on_gateway: Optional[Files] = None
+    params: Dict[str, Any],
+    pid: Optional[int],
+    place: str,
+    environment: Mapping[str, str],
+    check_mode: bool,
+    on_gateway: Optional[Files] = None,
 ) -> Dict[str, Any]:
     folder = folder_of(params["middleware_path"], params["bundle"])
     here = os.path.join(params["staged_dir"], bundle_directory(params["bundle"]))
     with host_lock(f"the staged bundle {here}"):
         missing = not whole(HostFiles(), here, params["provenance"])
         if missing and not check_mode:
-            with downloaded(params, pid, place) as content:
+            with downloaded(params, pid, place, environment) as content:
                 put_on_host(content, here)
         before = f"{here}-before-{place}"
         if on_gateway is not None and not check_mode and not whole(on_gateway, folder, params["provenance"]):
@@ -221,12 +240,15 @@ def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params, name = module.params, module.params["container"]
     module.no_log_values.update(url_secrets(params["url"]))
     pid = process_of(engine, name)
+    environment = configured_environment(engine.container(name).get("Config") or {})
+    for proxy in settings(environment).values():
+        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
     if params["state"] == "staged":
-        return staged(params, pid, name, module.check_mode, ContainerFiles(engine, name))
+        return staged(params, pid, name, environment, module.check_mode, ContainerFiles(engine, name))
     folder, files = folder_of(params["middleware_path"], params["bundle"]), ContainerFiles(engine, name)
     changed = not whole(files, folder, params["provenance"])
     if changed and not module.check_mode:
-        with downloaded(params, pid, name) as content:
+        with downloaded(params, pid, name, environment) as content:
             changed = not same(files, folder, content)
             if changed:
                 links = links_for(files, content, params["middleware_path"], params["links"])
@@ -238,11 +260,11 @@ def place_on_host(module: AnsibleModule) -> Dict[str, Any]:
     params, place = module.params, socket.gethostname()
     module.no_log_values.update(url_secrets(params["url"]))
     if params["state"] == "staged":
-        return staged(params, None, place, module.check_mode)
+        return staged(params, None, place, {}, module.check_mode)
     folder = folder_of(params["middleware_path"], params["bundle"])
     changed = not whole(HostFiles(), folder, params["provenance"])
     if changed and not module.check_mode:
-        with host_lock(f"the bundle {folder}"), downloaded(params, None, place) as content:
+        with host_lock(f"the bundle {folder}"), downloaded(params, None, place, {}) as content:
             changed = not same(HostFiles(), folder, content)
             if changed:
                 links = links_for(HostFiles(), content, params["middleware_path"], params["links"])

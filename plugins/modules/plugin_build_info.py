@@ -213,8 +213,13 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest, image_environment
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine, EngineRefused, ImageGone
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.compiler import file_digest
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
+    Engine,
+    EngineRefused,
+    ImageGone,
+    configured_environment,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import PluginSource, read_source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import compare_platform, compare_release
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.compilers import PUBLISHED_FOR
@@ -332,7 +337,7 @@ def compiler(
     except EngineRefused as problem:  # it has no room for it
         findings.append(problem.finding)
         return found
-    other = other_compiler(wanted["image"], wanted["version"], {**image_environment(image.config), **env})
+    other = other_compiler(wanted["image"], wanted["version"], {**configured_environment(image.config), **env})
     if other:
         findings.append(
             error("compiler-unusable", wanted["image"], other, right_compiler(wanted["image"], wanted["version"]))

@@ -31,6 +31,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     EngineRefused,
     Image,
     ImageGone,
+    configured_environment,
     tar_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import check_plugin
@@ -198,14 +199,9 @@ def build_key(
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def image_environment(image: Mapping[str, Any]) -> Dict[str, str]:
-    """The environment variables that an image sets, of its configuration."""
-    return dict(entry.split("=", 1) for entry in image.get("Env") or [] if "=" in entry)
-
-
 def cache_folders(image: Mapping[str, Any]) -> Tuple[str, str]:
     """Where Go in a compiler image keeps its build cache and its module cache, by the image's environment."""
-    env = image_environment(image)
+    env = configured_environment(image)
     home = env.get("HOME") or "/root"
     build = env.get("GOCACHE") or posixpath.join(
         env.get("XDG_CACHE_HOME") or posixpath.join(home, ".cache"), "go-build"
@@ -216,7 +212,7 @@ def cache_folders(image: Mapping[str, Any]) -> Tuple[str, str]:
 
 def source_folder(image: Mapping[str, Any]) -> str:
     """Where the compiler image expects the plugin's source."""
-    return (image_environment(image).get("PLUGIN_SOURCE_PATH") or "/plugin-source").rstrip("/")
+    return (configured_environment(image).get("PLUGIN_SOURCE_PATH") or "/plugin-source").rstrip("/")
 
 
 def build_environment(build: Build, prepared: Prepared, image: Image, given: Mapping[str, str]) -> Dict[str, str]:
@@ -226,7 +222,7 @@ def build_environment(build: Build, prepared: Prepared, image: Image, given: Map
     names = {name.split("/")[0] for name, _unused in prepared.files}
     if contract.mode == GOPATH and "go.mod" in names and "vendor" not in names:
         # The compiler fetches what go.mod says, which names another commit than go.sum knows: let Go complete it.
-        flags = given.get("GOFLAGS", image_environment(image.config).get("GOFLAGS", ""))
+        flags = given.get("GOFLAGS", configured_environment(image.config).get("GOFLAGS", ""))
         env["GOFLAGS"] = flags if "-mod" in flags else f"{flags} -mod=mod".strip()
         given = {name: value for name, value in given.items() if name != "GOFLAGS"}
     if build.goarch in CROSS_COMPILERS and build.goarch != (image.architecture or "amd64"):
@@ -312,7 +308,7 @@ class Compiler:
         image = self._image(engine, build)
         if image is None:
             return
-        other = other_compiler(build.image, build.version, {**image_environment(image.config), **self.options.env})
+        other = other_compiler(build.image, build.version, {**configured_environment(image.config), **self.options.env})
         if other:
             raise DomainError(_wrong_compiler(build, other))
         env = build_environment(build, prepared, image, self.options.env)
@@ -607,7 +603,7 @@ class Compiler:
             with open(kept, encoding="utf-8") as source:
                 known = json.load(source)
             return str(known["toolchain"]), str(known["go_mod"])
-        folder = image_environment(image.config).get("TYK_GW_PATH") or "/go/src/github.com/TykTechnologies/tyk"
+        folder = configured_environment(image.config).get("TYK_GW_PATH") or "/go/src/github.com/TykTechnologies/tyk"
         content = engine.read_file(container, posixpath.join(folder, "go.mod")) or b""
         found = {"toolchain": _toolchain(engine, image, container), "go_mod": content.decode("utf-8", "replace")}
         part = f"{kept}.{os.getpid()}.{threading.get_ident()}"
@@ -771,7 +767,7 @@ def _read_tree(
 
 def _toolchain(engine: Engine, image: Image, container: str) -> str:
     """The version of the Go in a compiler image, such as go1.21.13; empty where it is not where it usually is."""
-    root = image_environment(image.config).get("GOROOT") or "/usr/local/go"
+    root = configured_environment(image.config).get("GOROOT") or "/usr/local/go"
     words = (engine.read_file(container, posixpath.join(root, "VERSION")) or b"").decode("utf-8", "replace").split()
     return words[0] if words and words[0].startswith("go1") else ""
 

@@ -17,6 +17,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_urls
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
 
 DOCKER_IMPORT_ERROR: Optional[str] = None
@@ -113,6 +114,11 @@ def edition_of(repository: str) -> str:
         if re.search(rf"-{edition}(-|$)", name):
             return edition
     return "ce"
+
+
+def configured_environment(config: Mapping[str, Any]) -> Dict[str, str]:
+    """The environment variables in the configuration of a container or an image."""
+    return dict(one.split("=", 1) for one in config.get("Env") or [] if "=" in one)
 
 
 def tar_of(files: Iterable[Tuple[str, bytes, int]], owner: Tuple[int, int] = (0, 0)) -> bytes:
@@ -254,7 +260,7 @@ class Engine:
             return list(self.api.containers(all=True, filters=filters or None))
 
     def logs(self, container: str, tail: int = 0, since: Optional[int] = None) -> str:
-        """What the container printed, both streams. Empty where its log driver cannot be read."""
+        """What the container printed, both streams, its addresses without secrets. Empty where its log driver cannot be read."""
         options: Dict[str, Any] = {"stdout": True, "stderr": True, "tail": tail or "all"}
         if since is not None:
             options["since"] = since
@@ -262,7 +268,7 @@ class Engine:
             raw = self.api.logs(container, **options)
         except docker.errors.APIError:
             return ""
-        return bytes(raw).decode("utf-8", "replace")
+        return mask_urls(bytes(raw).decode("utf-8", "replace"))
 
     def follow(self, container: str) -> Iterator[bytes]:
         """What the container prints, piece by piece, until it ends. Nothing where its log driver cannot be read."""

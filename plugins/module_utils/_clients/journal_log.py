@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Deque, Iterator, List
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_urls
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.systemd import Service
 
@@ -28,7 +29,7 @@ class JournalLog:
         self._tail: Deque[str] = deque(maxlen=TAIL)
 
     def new_lines(self) -> Iterator[str]:
-        """The lines that have come since the last call, oldest first. To be read to the end."""
+        """The lines that have come since the last call, oldest first, their addresses without secrets. To be read to the end."""
         command = ["journalctl", f"--unit={self._unit}", self._from, "--output=cat", "--all", "--quiet", "--no-pager"]
         held = None  # the last line is the journal's own: where to go on
         with self._host.stream(*command, "--show-cursor") as output:
@@ -36,7 +37,7 @@ class JournalLog:
                 if held is not None:
                     self._tail.append(held)
                     yield held
-                held = raw.decode("utf-8", "replace").rstrip("\r\n")
+                held = mask_urls(raw.decode("utf-8", "replace").rstrip("\r\n"))
         if held is not None and held.startswith(_CURSOR):
             self._from = f"--after-cursor={held[len(_CURSOR):]}"
         elif held is not None:

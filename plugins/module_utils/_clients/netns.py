@@ -32,7 +32,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import write_whole
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import proxy_for
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import proxy_for, settings
 
 CLONE_NEWNET = 0x40000000
 MAX_REDIRECTS = 10
@@ -316,6 +316,15 @@ def _is_certificate(block: str) -> bool:
 def path_of(body: IO[bytes]) -> str:
     """A path by which this process can open a file without a name once more."""
     return f"/proc/self/fd/{body.fileno()}"
+
+
+def fetch_from(
+    pid: int, environment: Mapping[str, str], url: str, limit: float, validate_certs: bool, sink: Optional[IO[bytes]] = None
+) -> Fetch:
+    """Download as the gateway with this environment that runs as `pid`: through its proxies, trusting whom it trusts."""
+    verified = url.startswith("https:") and validate_certs
+    context = tls_context(url, verified, trusted_by(pid, environment) if verified else None)
+    return fetch_as(pid, url, limit, context, sink, settings(environment))
 
 
 def fetch_as(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from pathlib import Path
 from typing import Iterator
 
 import pytest
@@ -57,6 +59,8 @@ def test_a_service_that_does_not_run() -> None:
 @pytest.fixture
 def running() -> Iterator[int]:
     with subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait", "two words", "$x"]) as process:
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # the kernel is not through with starting it
+            time.sleep(0.01)
         yield process.pid
         process.kill()
 
