@@ -62,7 +62,7 @@ options:
     type: str
   versions:
     description:
-      - Gateway versions for which RV(resolves) is wanted. That the manifest says a wrong checksum is a warning if all of
+      - Gateway versions for which RV(resolves) is wanted. That checksum or signature are wrong is a warning if all of
         these and of O(expect_versions) use such a bundle.
     type: list
     elements: str
@@ -391,7 +391,7 @@ def opened_result(
     params = module.params
     opened = bundle_archive.read(path, params["max_size"], subject, module.tmpdir)
     names = [entry["name"] for entry in opened.files]
-    findings = bundle_lint.as_used(opened.findings, [*params["versions"], *params["expect_versions"]])
+    findings = list(opened.findings)
     resolves: Dict[str, Any] = {}
     signed: Optional[bool] = None
     platform = (params["goos"], params["goarch"])
@@ -402,6 +402,7 @@ def opened_result(
         if key is not None:
             signed, wrong = signature(opened, key, params["expect_versions"], subject)
             findings += wrong
+    findings = bundle_lint.as_used(findings, [*params["versions"], *params["expect_versions"]])
     findings += speed_findings(params, opened.size, seconds, subject)
     speed = params["speed"]
     return {

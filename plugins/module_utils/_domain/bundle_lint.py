@@ -223,9 +223,9 @@ def wrong_checksum(subject: str, said: object, computed: str) -> Finding:
 
 
 def as_used(findings: Iterable[Finding], versions: Collection[Union[str, Version]]) -> List[Finding]:
-    """The same findings, where a wrong checksum is a warning if none of the gateways that use the bundle minds it."""
+    """The same findings, where a wrong checksum or signature is a warning if no gateway that uses the bundle minds it."""
     lenient = bool(versions) and all(behaves(version, "uses-unverified-bundle") for version in versions)
-    return [softened(one) if lenient and one.code == "bundle-checksum" else one for one in findings]
+    return [softened(one) if lenient and one.code in ("bundle-checksum", "bundle-signature") else one for one in findings]
 
 
 def softened(finding: Finding) -> Finding:

@@ -97,7 +97,6 @@ CODES: Dict[str, str] = {
     "container-missing": "The container does not exist.",
     "container-failed": "A replaced container could not be created or did not stay up.",
     "container-shared-volume": "Several containers share a volume that must be private.",
-    "stop-timeout-short": "The container is killed before its graceful shutdown can end.",
     # packages on Linux hosts
     "root-needed": "The task needs the rights of root on this host.",
     "package-manager-unsupported": "This host's package manager is not supported.",
@@ -142,12 +141,10 @@ CODES: Dict[str, str] = {
     # pump
     "pump-backend": "The pump cannot log in to its back-end, or its backlog cannot be measured.",
     "pump-out-long": "A pump was out for longer than analytics records are kept in Redis.",
-    "pump-two": "More than one pump drains the same list.",
     "pump-unsupported-version": "This pump version is not supported.",
     # the run
     "lease-held": "Another run holds the lease.",
     "journal-broken": "The journal's chain of digests is broken.",
-    "library-missing": "A Python library that this inventory needs is not installed.",
     "setting-invalid": "A setting has a value that cannot work.",
     "budget-spent": "More requests failed than the error budget allows.",
     "probe-failed": "A probe did not see what it must see.",

@@ -24,7 +24,7 @@ def artifacts(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str,
     """The plugins given by files that were built elsewhere, as plugin_build_info takes them."""
     found = []
     for plugin in plugins:
-        entries = plugin.get("artifacts")
+        entries = plugin.get("artifacts") if plugin.get("name") else None  # the plan says what is wrong without one
         for version, files in entries.items() if isinstance(entries, Mapping) else ():
             for goarch, path in by_architecture(files).items():
                 full = posixpath.join(base, path)
@@ -43,7 +43,7 @@ def sources(plugins: Iterable[Mapping[str, Any]], base: str) -> List[Dict[str, s
     return [
         {"name": str(plugin["name"]), "path": posixpath.join(base, str(plugin["source"]))}
         for plugin in plugins
-        if plugin.get("source")
+        if plugin.get("name") and plugin.get("source")
     ]
 
 

@@ -22,6 +22,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     error,
     has_errors,
     info,
+    warning,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.paths import (
     GAP,
@@ -39,6 +40,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_bundles i
     provenance_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_model import (
+    BUNDLE_SIGNATURE,
     CONFIRM,
     ENDPOINT_PLUGIN,
     NOTHING,
@@ -105,6 +107,7 @@ def build(state: State, wanted: Wanted) -> Plan:
     fleet = _fleet(state, wanted)
     work = plan_plugins(state, wanted, fleet) if fleet is not None else PluginWork()
     findings.extend(work.findings)
+    findings.extend(_fetched_from(work, wanted))
     decision, reasons = _decide(state, wanted, fleet, work)
     said = {(finding.code, finding.subject) for finding in findings}
     findings.extend(finding for finding in reasons if (finding.code, finding.subject) not in said)
@@ -132,8 +135,31 @@ def build(state: State, wanted: Wanted) -> Plan:
         gateways=gateways,
         batches=rolled,
         waves=waves,
-        findings=plan_checks.merge(state.findings, findings),
+        findings=plan_checks.merge(_accepted(state.findings, wanted), findings),
     )
+
+
+def _fetched_from(work: PluginWork, wanted: Wanted) -> List[Finding]:
+    if wanted.fetch_url or all(bundle.keep for bundle in work.bundles):
+        return []
+    return [
+        error(
+            "setting-invalid",
+            "tyk_bundle_fetch_url",
+            "New bundles are needed, and it is not known where gateways download them from.",
+            "Set tyk_bundle_fetch_url to the gateways' bundle_base_url.",
+        )
+    ]
+
+
+def _accepted(given: Sequence[Finding], wanted: Wanted) -> List[Finding]:
+    """What the info modules said, where the user's agreement makes a warning of what they said of signatures."""
+    return [
+        warning(one.code, one.subject, one.message, f"You accepted this with tyk_accept. {one.remedy}", one.source)
+        if one.code == BUNDLE_SIGNATURE and BUNDLE_SIGNATURE in wanted.accept and one.severity == Severity.ERROR
+        else one
+        for one in given
+    ]
 
 
 def refused(problem: Finding, state: Optional[State] = None) -> Plan:
@@ -312,7 +338,7 @@ def _facts(plugin: Plugin, state: State) -> PluginFacts:
 
 def _outside(state: State) -> List[OutsidePlugin]:
     return [
-        OutsidePlugin(api.name or api.id, path, ANALYTICS if path == api.analytics_plugin else ENDPOINT)
+        OutsidePlugin(api.name or api.id, path, ANALYTICS if path == api.analytics_plugin else ENDPOINT, api.active)
         for api in state.apis
         for path in api.endpoint_plugins
     ]

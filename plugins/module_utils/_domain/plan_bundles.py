@@ -122,7 +122,8 @@ def plan_plugins(state: State, wanted: Wanted, fleet: Fleet) -> PluginWork:
         bundle = known.get(name)
         manifest = bundle.manifest if bundle is not None else None
         if bundle is None or not bundle.found or manifest is None:
-            work.findings.append(_missing(name, named[name]))
+            said = _missing(name, named[name])
+            work.findings.append(said if any(api.active for api in named[name]) else _left_alone(said))
             continue
         wrong = [finding for finding in bundle_format.lint(manifest, name) if has_errors([finding])]
         if wrong:
@@ -159,7 +160,9 @@ def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet
         handed = _handed_over(used, state, wanted, work)
         if handed is not None:
             if handed and handed != used.name:
-                new.setdefault(handed, _as_given(state, handed, used))
+                taken = _as_given(state, handed, used)
+                links = {**taken.links, **(new[handed].links if handed in new else {})}
+                new[handed] = replace(new.get(handed, taken), links=links)
                 work.apis.extend(_move(api, handed) for api in used.apis)
             elif handed:
                 work.bundles.append(_kept(used.state, _opened_by(used)))
@@ -180,7 +183,7 @@ def _decide(in_use: Sequence[_InUse], state: State, wanted: Wanted, fleet: Fleet
                 work.builds.extend(builds)
             sibling = bundles[0].name
         work.apis.extend(_move(api, sibling) for api in used.apis)
-    work.bundles.extend(new.values())
+    work.bundles = [bundle for bundle in work.bundles if bundle.name not in new] + list(new.values())
 
 
 def _dropped(bundle: BundleState, fleet: Fleet) -> List[Finding]:
@@ -350,6 +353,8 @@ def _paths_taken(
     The names that compilations give are new for certain, so this is about builds that were made elsewhere.
     """
     taken: Dict[Tuple[plugin_paths.Loadable, plugin_paths.Loadable], List[str]] = {}
+    serving = {api.id for api in state.apis if api.active and api.bundle_enabled}
+    coming_names = {move.to_bundle for move in work.apis if move.id in serving}
     stored = {bundle.name: bundle for bundle in state.bundles}
     given = _Given.of(state, wanted)
     for version in fleet.versions:
@@ -357,20 +362,22 @@ def _paths_taken(
             loaded = [
                 one
                 for used in in_use
-                if version in fleet.observed
+                if version in fleet.observed and any(api.id in serving for api in used.apis)
                 for one in _of_store(used.state, used.manifest, version, goos, goarch, {})
             ]
             coming = [
                 one
                 for bundle in work.bundles
                 if not bundle.keep and str(version) in bundle.versions
+                and (bundle.placed_for or bundle.name) in coming_names
                 for one in (
                     _of_store(stored[bundle.name], bundle.manifest, version, goos, goarch, bundle.links)
                     if bundle.given
                     else _at_hand(bundle, work.builds, given, version, goarch)
                 )
             ]
-            for clash in plugin_paths.clashes(loaded, coming):
+            held = {(one.bundle, one.file) for one in loaded}
+            for clash in plugin_paths.clashes(loaded, [one for one in coming if (one.bundle, one.file) not in held]):
                 versions = taken.setdefault(clash, [])
                 versions += [] if str(version) in versions else [str(version)]
     return [_path_taken(one, other, versions) for (one, other), versions in taken.items()]
@@ -417,8 +424,8 @@ def _path_taken(one: plugin_paths.Loadable, other: plugin_paths.Loadable, versio
         f"{one.plugin}, which becomes {one.file} of {one.bundle}, has the plugin path {one.plugin_path} of {other.file} of "
         f"{other.bundle} and is another file; a gateway {' or '.join(versions)} that holds the one refuses the other as "
         "already loaded.",
-        "Build it with a build id of its own (for compilers 5.1.0 to 5.2.3: with a module line of its own), or give the "
-        "very file that runs, which is linked.",
+        "Build it with a build id of its own (for compilers 5.1.0 to 5.2.3: with a module line of its own), or give the very "
+        "file that runs, which is linked; where one file would be in two bundles, let all its APIs name one of them.",
         plugin_paths.SOURCE,
     )
 
@@ -448,13 +455,26 @@ def _as_given(state: State, name: str, used: _InUse) -> Bundle:
         keep=False,
         given=True,
         symbols={file: sorted(set(names)) for file, names in sorted(opened.items())},
-        links=_same_files(used.state, {file: digests[file] for file in sorted(opened)}),
+        links=_same_files(used, {file: digests[file] for file in sorted(opened)}),
     )
 
 
-def _same_files(used: BundleState, digests: Mapping[str, str]) -> Dict[str, Dict[str, str]]:
-    """Files, by name with their digest, that are the very files of the bundle in use, which running gateways have open."""
-    held = {str(one.get("sha256")): str(one.get("name")) for one in used.files if one.get("sha256")}
+def _same_files(used: _InUse, digests: Mapping[str, str]) -> Dict[str, Dict[str, str]]:
+    """Files, by name with their digest, that are the very files of the bundle in use, which running gateways have open.
+
+    Of several names for one content, the one that they opened it by.
+    """
+    fleet = used.fleet
+    opened = {
+        file
+        for version in fleet.observed
+        for goos, goarch in fleet.platforms
+        for file in _opened(used.manifest, used.state.file_names, version, goos, goarch)
+    }
+    held: Dict[str, str] = {}
+    for name, digest in ((str(one.get("name")), str(one.get("sha256") or "")) for one in used.state.files):
+        if digest and (digest not in held or name in opened):
+            held[digest] = name
     return {name: {"bundle": used.name, "file": held[digest]} for name, digest in digests.items() if digest in held}
 
 
@@ -584,7 +604,7 @@ class _Parts:
             files=tuple(listed),
             symbols={build.file: bundle_format.symbols(self.used.manifest, build.plugin) for build in builds},
             versions=tuple(sorted({build.version for build in builds}, key=Version.parse)),
-            links=_same_files(self.used.state, {one.file: one.source_digest for one in builds if not one.image}),
+            links=_same_files(self.used, {one.file: one.source_digest for one in builds if not one.image}),
         )
         return bundle, builds
 
@@ -710,6 +730,13 @@ def _missing(name: str, apis: Sequence[ApiState]) -> Finding:
         name,
         f"The bundle {name}, which {_names(apis)} use, could not be read from the bundle store.",
         "Correct tyk_bundle_store, or the bundle's name in the API definitions.",
+    )
+
+
+def _left_alone(missing: Finding) -> Finding:
+    """The same of APIs that no gateway serves: they stay as they are."""
+    return warning(
+        missing.code, missing.subject, f"{missing.message} These APIs are not active.", f"Before they are: {missing.remedy}"
     )
 
 

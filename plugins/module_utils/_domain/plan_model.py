@@ -62,7 +62,7 @@ class Plugin:
 class Wanted:
     """What the user asked for. redis: whether the data plane's Redis may be asked and written to. own_compilers: the versions
     whose plugin compiler is one that the user named. signing_key: the id of the key by which new bundles are signed; empty where
-    they are not. accept: the codes of findings that the user has agreed to beforehand.
+    they are not. fetch_url: whether it is known where gateways download bundles. accept: the codes of findings that the user has agreed to beforehand.
     """
 
     version: Version
@@ -75,6 +75,7 @@ class Wanted:
     redis: bool = False
     own_compilers: Tuple[str, ...] = ()
     signing_key: str = ""
+    fetch_url: bool = True
     accept: Tuple[str, ...] = ()
 
     @classmethod
@@ -110,6 +111,7 @@ class Wanted:
             redis=data.get("redis") in (True, "true", "True"),
             own_compilers=tuple(str(version) for version in data.get("own_compilers") or []),
             signing_key=str(data.get("signing_key") or ""),
+            fetch_url=data.get("fetch_url") not in (False, "false", "False"),
             accept=_accept(data.get("accept") or []),
         )
 
@@ -395,12 +397,12 @@ def _plugin(name: str, entry: Mapping[str, Any]) -> Plugin:
         return Plugin(name, source=str(entry["source"]), strip=entry.get("strip") in (True, "true", "True"))
     if given == ["bundle"]:
         named = bundle_name(entry["bundle"])
-        if not named.endswith(".zip"):
+        if not named:
             raise DomainError(
                 _setting(
                     "tyk_plugins",
-                    f"The bundle of the plugin {name} of tyk_plugins is named {named!r}.",
-                    "Give the bundle's name in the store, which ends in .zip.",
+                    f"The bundle of the plugin {name} of tyk_plugins has no name.",
+                    "Give the bundle's name in the store, as API definitions give it.",
                 )
             )
         return Plugin(name, bundle=named)

@@ -53,11 +53,15 @@ class PluginFacts:
 
 @dataclass(frozen=True)
 class OutsidePlugin:
-    """A Go plugin that an API loads by path: for single endpoints (kind endpoint) or analytics records (analytics)."""
+    """A Go plugin that an API loads by path: for single endpoints (kind endpoint) or analytics records (analytics).
+
+    active: whether gateways serve that API.
+    """
 
     api: str
     path: str
     kind: str = ENDPOINT
+    active: bool = True
 
 
 @dataclass(frozen=True)
@@ -207,24 +211,18 @@ def _literals(decision: Decision, plugins: Sequence[PluginFacts]) -> List[Findin
     rewriting = [version for version in map(Version.parse, decision.versions) if _rewrites(version)]
     found = []
     for plugin in plugins:
-        if not plugin.literals or not rewriting:
+        if plugin.given != SOURCE or not plugin.literals or not rewriting:
             continue
         said = (
             f"With a build id, the plugin compiler of {' and '.join(map(str, rewriting))} also changes string literals "
             f"that begin with the name of the module, {plugin.module!r}: {', '.join(plugin.literals)}."
         )
         source = compiler_contract(rewriting[0]).source
-        if plugin.given == SOURCE:
-            remedy = (
-                f"Nothing needs to be done: the module is named {UNIQUE_MODULE.format(build_id='…')} before the "
-                "compiler sees it, so that it finds nothing to change."
-            )
-            found.append(info("literal-rewritten", plugin.name, said, remedy, source))
-        elif plugin.given == ARTIFACTS:
-            remedy = (
-                "Let the pipeline change the module line itself, or rename the module so that no literal begins so."
-            )
-            found.append(warning("literal-rewritten", plugin.name, said, remedy, source))
+        remedy = (
+            f"Nothing needs to be done: the module is named {UNIQUE_MODULE.format(build_id='…')} before the compiler sees "
+            "it, so that it finds nothing to change."
+        )
+        found.append(info("literal-rewritten", plugin.name, said, remedy, source))
     return found
 
 
@@ -395,7 +393,18 @@ def _harms(decision: Decision, bundle: InUse) -> bool:
 def _outside(decision: Decision, outside: Iterable[OutsidePlugin], placed: bool) -> List[Finding]:
     if len(decision.versions) < 2:
         return []
-    return [_outside_one(decision, plugin, placed) for plugin in sorted(outside, key=lambda one: (one.api, one.path))]
+    found = [(one, _outside_one(decision, one, placed)) for one in sorted(outside, key=lambda one: (one.api, one.path))]
+    return [finding if one.active else _while_inactive(finding) for one, finding in found]
+
+
+def _while_inactive(finding: Finding) -> Finding:
+    return warning(
+        finding.code,
+        finding.subject,
+        f"{finding.message} The API is not active now.",
+        f"Before it is activated: {finding.remedy}",
+        finding.source,
+    )
 
 
 def _outside_one(decision: Decision, plugin: OutsidePlugin, placed: bool) -> Finding:

@@ -67,6 +67,11 @@ def test_what_runs_is_linked_on_every_gateway(linked: World) -> None:
     assert ended.asked("bundle_place", bundle="new.zip", url="http://bundles/new.zip", links=LINKS) == 2
 
 
+def test_a_gateway_that_is_lost_while_it_is_looked_at_stops_the_switch(per_host: World) -> None:
+    ended = per_host.play("switch", lose={"Look whether the builds of the running version are in place": {"gw2": "before"}})
+    assert ended.code == 2 and ended.asked("api_definition_patch") == 0, ended.output
+
+
 @pytest.mark.parametrize("kind", ["per_host", "linked"])
 def test_the_switch_alone_is_refused_where_a_gateway_lacks_them(kind: str, request: pytest.FixtureRequest) -> None:
     world = request.getfixturevalue(kind)

@@ -675,6 +675,78 @@ def test_a_given_bundle_with_the_plugin_path_of_the_running_one_is_refused() -> 
     assert errors(make(state, **GIVEN)) == []
 
 
+def test_a_run_that_switched_some_apis_to_a_given_bundle_goes_on() -> None:
+    state = given_world()
+    state["bundles"][1]["files"][0].update(sha256="0" * 64, plugin_path="lab/header")
+    state["bundles"][0]["files"][0]["plugin_path"] = "lab/header"
+    state["apis"][0]["bundle"] = "header-2.zip"
+    plan = make(state, **GIVEN)
+    assert errors(plan) == [] and len(plan.apis) == 4
+    assert [(each.name, each.given) for each in plan.bundles] == [("header-2.zip", True)]
+
+
+def test_a_given_bundle_that_takes_over_two_links_the_files_of_both() -> None:
+    state = given_world()
+    state["bundles"][0]["name"], other = "header-1.zip", copy.deepcopy(state["bundles"][0])
+    other.update(name="header-0.zip")
+    other["files"][0]["sha256"] = "7" * 64
+    state["bundles"].append(other)
+    state["apis"][0]["bundle"] = "header-0.zip"
+    old, new = (f"HeaderPlugin_v{version}_linux_amd64.so" for version in (FROM, TO))
+    state["bundles"][1]["files"][0]["sha256"], state["bundles"][1]["files"][1]["sha256"] = "0" * 64, "7" * 64
+    (taken,) = [each for each in make(state, **GIVEN).bundles if each.given]
+    assert {file: link["bundle"] for file, link in taken.links.items()} == {old: "header-1.zip", new: "header-0.zip"}
+
+
+@pytest.mark.parametrize("names", [["HeaderPlugin.so", "HeaderPlugin_v5.3.0_linux_amd64.so"], ["HeaderPlugin_v5.3.0_linux_amd64.so", "HeaderPlugin.so"]])
+def test_of_two_copies_the_one_that_gateways_opened_is_linked(names: List[str]) -> None:
+    state = paths(built_world(), HeaderPlugin="lab/header", HeaderPlugin_530="lab/header")
+    used = bundle("header-1.zip", {"pre": [hook("AddLabHeader", "HeaderPlugin")]}, names)
+    for each in used["files"]:
+        each.update(sha256="a" * 64, plugin_path="lab/header")
+    state["bundles"][0] = used
+    plan = make(state, **built_wishes())
+    assert errors(plan) == []
+    made = next(each for each in plan.new_bundles if each.replaces == "header-1.zip")
+    opened = "HeaderPlugin_v5.3.0_linux_amd64.so"
+    assert made.links[opened] == {"bundle": "header-1.zip", "file": opened}
+
+
+def test_what_only_an_inactive_api_names_is_loaded_by_nobody() -> None:
+    state = paths(built_world(), HeaderPlugin="lab/header", HeaderPlugin_530="lab/header")
+    for each in state["apis"]:
+        each["active"] = each["bundle"] != "header-1.zip"
+    assert errors(make(state, **built_wishes())) == []
+    gone = world()
+    gone["bundles"][0].update(found=False, manifest=None)
+    for each in gone["apis"]:
+        each["active"] = each["bundle"] != "header-1.zip"
+    plan = make(gone)
+    assert errors(plan) == [] and finding(plan, "bundle-missing").severity is Severity.WARNING
+    assert {move.from_bundle for move in plan.apis} == {"auth-1.zip"}
+
+
+def test_a_given_bundle_may_have_a_name_that_the_store_chose() -> None:
+    state = given_world()
+    state["bundles"][1]["name"] = "5b1d7d2c-0000-4000-8000-000000000000"
+    wanted = {"plugins": [{"name": "HeaderPlugin", "bundle": {"name": state["bundles"][1]["name"]}}]}
+    plan = make(state, **wanted)
+    assert errors(plan) == [] and {move.to_bundle for move in plan.apis} == {state["bundles"][1]["name"]}
+
+
+def test_where_gateways_download_from_must_be_known_when_a_bundle_is_new() -> None:
+    plan = make(world(), fetch_url=False)
+    assert errors(plan) == ["setting-invalid"] and finding(plan, "setting-invalid").subject == "tyk_bundle_fetch_url"
+    assert planning.build(settle(world()), Wanted.from_dict(wishes(fetch_url=False))).empty
+
+
+def test_signatures_by_another_key_may_be_accepted_too() -> None:
+    told = {"code": "bundle-signature", "severity": "error", "subject": "lua.zip", "message": "By another.", "remedy": "Sign."}
+    state = {**world(), "findings": [told]}
+    assert errors(make(state)) == ["bundle-signature"]
+    assert errors(make(state, accept=["bundle-signature"])) == []
+
+
 def test_one_file_for_versions_of_different_generations_is_refused() -> None:
     state = given_world()
     state["bundles"][1] = bundle("header-2.zip", {"pre": [hook("AddLabHeader", "HeaderPlugin")]}, ["HeaderPlugin.so"])

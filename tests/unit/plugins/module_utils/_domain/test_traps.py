@@ -131,8 +131,6 @@ def test_literals_that_the_compiler_would_change():
     (finding,) = found("5.2.5", "5.8.9", given={"plugins": [source]})
     assert (finding.code, finding.severity.value) == ("literal-rewritten", "info")
     assert "'foo'" in finding.message and "main.go:12" in finding.message and "5.2.5 and 5.8.9" in finding.message
-    artifacts = PluginFacts("A", "artifacts", "foo", ("main.go:12",))
-    assert told(found("5.2.5", "5.8.9", given={"plugins": [artifacts]})) == [("literal-rewritten", "warning", "A")]
     assert found("4.3.8", "5.0.15", given={"plugins": [source]}) == []
     assert found("5.2.5", "5.8.9", given={"plugins": [PluginFacts("A", "source", "foo")]}) == []
 
@@ -211,6 +209,13 @@ def test_plugins_that_no_bundle_carries(current, target, kind, remedy):
 def test_only_where_a_version_opens_a_file_of_its_own_can_the_user_have_placed_it(current, target, kind, severity):
     (finding,) = found(current, target, given={"outside": [OutsidePlugin("orders", "p/P.so", kind)], "placed": True})
     assert finding.severity.value == severity
+
+
+def test_what_only_an_inactive_api_loads_refuses_nothing():
+    for kind in ("endpoint", "analytics"):
+        given = {"outside": [OutsidePlugin("orders", "p/P.so", kind, active=False)]}
+        (finding,) = found("5.3.1", "5.8.9", given=given)
+        assert finding.severity.value == "warning" and "not active" in finding.message
 
 
 def test_every_architecture_needs_files_of_its_own():
