@@ -111,6 +111,9 @@ package:
     interrupted:
       description: Whether M(tyk.upgrade.package_upgrade) was cut off here; its next run repairs that.
       type: bool
+    interrupted_from:
+      description: The version that is put back then; empty if nothing was cut off.
+      type: str
     middleware_file_system:
       description:
         - The kind of the network file system in which the bundles below O(middleware_path) lie, which other hosts may have
@@ -255,6 +258,7 @@ def unseen(subject: Subject, finding: Finding) -> Dict[str, Any]:
             "edition": edition_of(subject.name),
             "os": "linux",
             "interrupted": False,
+            "interrupted_from": "",
             "middleware_file_system": "",
             "unit": {"name": subject.unit},
         },

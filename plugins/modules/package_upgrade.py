@@ -43,8 +43,10 @@ options:
         its program, so that it can be tried. Nothing that runs is touched.
       - V(returned) puts back the version that was replaced last, with its configuration.
       - V(cleaned) removes what earlier upgrades kept, but for backups.
+      - V(repaired) puts back the version of before where an upgrade was cut off and the service is down since, and does
+        nothing else.
     type: str
-    choices: [present, staged, returned, cleaned]
+    choices: [present, staged, returned, cleaned, repaired]
     default: present
   version:
     description:
@@ -292,7 +294,7 @@ def upgrade(module: AnsibleModule, host: Host) -> Dict[str, Any]:
 def main() -> None:
     run_package_module(
         {
-            "state": {"type": "str", "choices": ["present", "staged", "returned", "cleaned"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "staged", "returned", "cleaned", "repaired"], "default": "present"},
             "version": {"type": "str"},
             "stop_timeout": {"type": "int", "default": 60},
             "settle": {"type": "float", "default": 6},

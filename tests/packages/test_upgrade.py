@@ -88,6 +88,13 @@ def test_killed_at_each_step_and_repaired(host: Host, inside: bool) -> None:
         if inside:
             host.settled()
         interrupted = host.interrupted()
+        down = not host.running()
+        if at % 2:
+            result = host.upgrade(state="repaired")
+            assert result["failed"] is False and result["changed"] is (interrupted and down), (at, result)
+            assert not down or host.running() == FROM_VERSION, (at, result)
+            repaired += result["changed"]
+            interrupted = host.interrupted()
         state = "returned" if at % 3 else "present"
         predicted = host.upgrade(state=state, check=True) if at % 4 == 0 else None
         result = host.upgrade(state=state)

@@ -139,10 +139,14 @@ class Observed:
     differences: Tuple[Difference, ...] = ()
     availability: Availability = field(default_factory=Availability)
     target: Optional[Target] = None
-    interrupted: bool = False
+    interrupted_from: str = ""
     running_version: str = ""
     runs_installed: bool = False
     findings: List[Finding] = field(default_factory=list)
+
+    @property
+    def interrupted(self) -> bool:
+        return bool(self.interrupted_from)
 
     def both(self) -> Tuple[Installed, Target]:
         """What is installed and what is wanted, once no finding has said that one of them is missing."""
@@ -351,7 +355,7 @@ def observe(
 
     offers: whether the repositories are asked, too, where the wanted version is installed already.
     """
-    seen = Observed(wanted=subject.version, interrupted=is_interrupted(subject))
+    seen = Observed(wanted=subject.version, interrupted_from=interrupted_from(subject))
     if refresh or subject.version or subject.file:
         try:
             manager.wait_unlocked(subject.lock_timeout)
@@ -386,13 +390,14 @@ def _look_for_target(manager: PackageManager, subject: Subject, seen: Observed) 
         seen.findings.append(problem.finding)
 
 
-def is_interrupted(subject: Subject) -> bool:
-    """Whether an upgrade of this package was cut off and has not been repaired yet."""
+def interrupted_from(subject: Subject) -> str:
+    """The version that a repair puts back, where an upgrade was cut off and has not been repaired yet; else empty."""
     try:
         with open(subject.state_path, encoding="utf-8") as stream:
-            return bool(json.load(stream).get("phase") == "working")
-    except (OSError, ValueError):
-        return False
+            state = json.load(stream)
+        return str(state["before"]["version"]) if state["phase"] == "working" else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def running(host: Host, subject: Subject, seen: Observed) -> Tuple[str, bool]:
@@ -422,6 +427,7 @@ def package_dict(manager: PackageManager, subject: Subject, seen: Observed) -> D
         "edition": edition_of(subject.name),
         "os": "linux",
         "interrupted": seen.interrupted,
+        "interrupted_from": seen.interrupted_from,
         "middleware_file_system": network_file_system(os.path.join(subject.middleware_path, "bundles"))
         if subject.middleware_path
         else "",

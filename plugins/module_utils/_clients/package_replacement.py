@@ -187,6 +187,18 @@ class Replacement:
         self._write_state({**state, "phase": RETURNED})
         return self.outcome
 
+    def repaired(self) -> Outcome:
+        """What a run that was killed left out of service runs again, with the version of before."""
+        unit = self.service.look()
+        if not unit.running or unit.looping:
+            self._repaired()
+        installed = self.manager.find(self.name)
+        if installed is None and not self.outcome.before:
+            raise self._missing()
+        if installed is not None and not self.outcome.before:
+            self.outcome.before = self.outcome.after = versions_of(installed.package_version)
+        return self.outcome
+
     def cleaned(self) -> Outcome:
         """Nothing that upgrades kept for their way back is left. Backups stay."""
         self._repaired()

@@ -32,11 +32,11 @@ def gateway(
     packaged = deployment == "package"
     container: Mapping[str, Any] = {} if packaged else found
     repository = str(container.get("repository") or "")
-    interrupted = is_interrupted(live, container)
+    interrupted = is_interrupted(live, found)
     return {
         "host": host,
         "deployment": deployment,
-        "version": _version_of(container) if interrupted else live.get("version"),
+        "version": _version_of(found) if interrupted else live.get("version"),
         "edition": str(settings.get("gateway_edition") or found.get("edition") or "ce"),
         "os": str(found.get("os") or "linux"),
         "arch": str(found.get("arch") or "amd64"),
@@ -54,9 +54,9 @@ def gateway(
 
 
 def is_interrupted(live: Optional[Mapping[str, Any]], found: Optional[Mapping[str, Any]]) -> bool:
-    """Whether a gateway does not answer because a run that was killed left its container out of service.
+    """Whether a gateway does not answer because a run that was killed left its container or service down.
 
-    What it will run once that is repaired is known then: its image tells.
+    What it will run once that is repaired is known then: its image, or what that run noted on its host, tells.
     """
     found = found or {}
     return bool(found.get("interrupted") and not (live or {}).get("reachable") and _version_of(found))
@@ -69,16 +69,16 @@ def announced_repairs(findings: List[Dict[str, Any]], hosts: List[str]) -> List[
         warning(
             "gateway-interrupted",
             host,
-            f"A run that was killed left the container of the gateway {host} out of service.",
+            f"A run that was killed left the gateway {host} out of service.",
             "Nothing needs to be done: the upgrade brings it back before it goes on.",
         )
         for host in hosts
     )
 
 
-def _version_of(container: Mapping[str, Any]) -> Optional[str]:
-    """The version of a container that does not run, as its image tells; None if that does not."""
-    for said in (container.get("tag"), container.get("version_label")):
+def _version_of(found: Mapping[str, Any]) -> Optional[str]:
+    """The version of what does not run, as its image or the note about its package tells; None if that does not."""
+    for said in (found.get("interrupted_from"), found.get("tag"), found.get("version_label")):
         try:
             return str(Version.parse(str(said or "")))
         except ValueError:

@@ -60,6 +60,14 @@ def test_a_gateway_that_a_killed_run_left_out_of_service_is_known_by_its_image()
     assert observation.gateway("gw1", {}, silent, dict(left, interrupted=False))["reachable"] is False
 
 
+def test_a_package_whose_upgrade_was_cut_off_is_known_by_what_that_run_noted():
+    settings, left = {"gateway_deployment": "package"}, dict(PACKAGE, interrupted=True, interrupted_from="5.2.5")
+    silent = {"name": "gw1", "reachable": False}
+    seen = observation.gateway("gw1", settings, silent, left)
+    assert (seen["version"], seen["reachable"], seen["ready"]) == ("5.2.5", True, False)
+    assert observation.gateway("gw1", settings, LIVE, left)["version"] == "5.3.0"
+
+
 def test_what_is_going_to_be_repaired_is_said_in_place_of_its_not_answering():
     given = [{"code": "gateway-unreachable", "subject": host} for host in ("gw1", "gw2")]
     found = observation.announced_repairs([*given, {"code": "drift", "subject": "gw1"}], ["gw1"])
