@@ -392,7 +392,7 @@ class Compiler:
                 self._start(engine, build, container)
                 with self.progress.following(self.connect, container, build.subject) as followed:
                     code = self._finished(engine, container, build)
-                output = engine.logs(container)
+                output = engine.printed(container)
                 followed.complete(output)
                 result.output = output[-OUTPUT_KEPT:]
                 self._judge(engine, build, container, code, result.output)

@@ -261,6 +261,10 @@ class Engine:
 
     def logs(self, container: str, tail: int = 0, since: Optional[int] = None) -> str:
         """What the container printed, both streams, its addresses without secrets. Empty where its log driver cannot be read."""
+        return mask_urls(self.printed(container, tail, since))
+
+    def printed(self, container: str, tail: int = 0, since: Optional[int] = None) -> str:
+        """What the container printed, to the letter, for who masks what is secret in it."""
         options: Dict[str, Any] = {"stdout": True, "stderr": True, "tail": tail or "all"}
         if since is not None:
             options["since"] = since
@@ -268,7 +272,7 @@ class Engine:
             raw = self.api.logs(container, **options)
         except docker.errors.APIError:
             return ""
-        return mask_urls(bytes(raw).decode("utf-8", "replace"))
+        return bytes(raw).decode("utf-8", "replace")
 
     def follow(self, container: str) -> Iterator[bytes]:
         """What the container prints, piece by piece, until it ends. Nothing where its log driver cannot be read."""

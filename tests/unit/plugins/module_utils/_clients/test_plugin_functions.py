@@ -284,7 +284,7 @@ def changed(path: Path, changes: List[Tuple[int, bytes]]) -> Dict[str, Exported]
     except NotElf:
         return {}
     finally:
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10, "read within bounds, whatever a file says"
         with open(path, "r+b") as handle:
             for place, content in reversed(saved):
                 handle.seek(place)
