@@ -127,7 +127,7 @@ def wait_until_replaced(scenario: Scenario, name: str, process: subprocess.Popen
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         assert process.poll() is None, Path(process.args[-1]).with_name("killed.log").read_text()[-6000:]
-        found = [one for one in scenario.lab.client.containers.list() if one.name == container]
+        found = [one for one in scenario.lab.client.containers.list(ignore_removed=True) if one.name == container]
         if found and found[0].id != first:
             return
         time.sleep(0.2)
