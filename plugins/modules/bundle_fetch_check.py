@@ -18,6 +18,7 @@ description:
     own host, and says whether it is within the limit.
   - Nothing is started in the container, so it works with images that have no shell. The user who runs the module has to
     be root on the engine's own host then.
+  - For gateways in a Kubernetes cluster, a short-lived pod in their namespace makes the download (O(pod)).
   - Proxies that the container has in its environment (C(HTTP_PROXY), C(HTTPS_PROXY), C(NO_PROXY)) are used as its
     gateway uses them. A SOCKS proxy cannot be tried, nor an C(https) proxy for an C(https) address; that is a warning.
   - A C(file) address is read from the file system of the container, with the rights of its process, or from that of the
@@ -26,8 +27,26 @@ description:
     in a process of its own.
 extends_documentation_fragment:
   - tyk.upgrade.attributes
-  - tyk.upgrade.attributes.info_module
   - tyk.upgrade.docker
+attributes:
+  check_mode:
+    support: full
+    details:
+      - With O(pod), check mode only asks the cluster whether it would take the pod, and makes nothing.
+  diff_mode:
+    support: N/A
+    details:
+      - This module does not change anything that stays.
+  idempotent:
+    support: full
+    details:
+      - This module does not change anything that stays.
+requirements:
+  - "kubernetes >= 24.2.0 (the Kubernetes client for Python; only for O(pod))"
+notes:
+  - >-
+    For O(pod) the user of the cluster needs the rights C(create), C(get) and C(delete) on C(pods) and C(create) on
+    C(secrets) in the namespace. With C(list) on C(pods), what killed runs left is removed, too.
 options:
   container:
     description:
@@ -83,6 +102,95 @@ options:
     type: list
     elements: str
     default: []
+  pod:
+    description:
+      - Make the download in a pod that is made for it and removed at once. It ends by itself if the module is killed.
+      - It runs as a user without privileges, without a token of the cluster, and namespaces with the C(restricted)
+        profile of the Pod Security Standards take it. It is never ready, so no Service sends it requests.
+      - Its time is measured inside, from when it can connect to the store; scheduling, pulling and starting do not
+        count.
+      - O(url) is handed over in a Secret that belongs to the pod and is removed with it. It does not stand in the pod.
+      - Cannot be used with O(container), O(load_with), O(beside), nor with a C(file) address.
+    type: dict
+    suboptions:
+      namespace:
+        description: That of the gateways.
+        type: str
+        required: true
+      image:
+        description:
+          - An image with Python 3.8 or later as C(python3) in its C(PATH). Nothing else is needed in it; an image of
+            an execution environment will do.
+        type: str
+        required: true
+      labels:
+        description:
+          - Labels of the pod. Give those of the gateways that network policies select.
+          - Leave out those by which a controller would take the pod for one of its own, such as C(pod-template-hash).
+        type: dict
+        default: {}
+      node_selector:
+        description: That of the gateways, so that the pod stands where they do.
+        type: dict
+        default: {}
+      tolerations:
+        description: Those of the gateways, as in a manifest.
+        type: list
+        elements: dict
+        default: []
+      service_account:
+        description: Name of the service account, V(default) if not set. Its token is not given to the pod.
+        type: str
+      image_pull_secrets:
+        description: Names of Secrets with logins to registries.
+        type: list
+        elements: str
+        default: []
+      run_as_user:
+        description:
+          - The number of the user that the pod runs as.
+          - V(0) leaves it to the cluster, as OpenShift wants it, or to the image; the pod never runs as root.
+        type: int
+        default: 65534
+      environment:
+        description:
+          - The environment of the gateways. Its proxies (C(HTTP_PROXY), C(HTTPS_PROXY), C(NO_PROXY)) and C(SSL_CERT_FILE)
+            and C(SSL_CERT_DIR) are used as a gateway uses them.
+        type: dict
+        default: {}
+      ca_path:
+        description:
+          - A file on the host that runs the module with the certificates of authorities to trust for O(url).
+          - If not set, those in O(pod.image) are trusted.
+        type: path
+      timeout:
+        description: Seconds that scheduling, pulling the image and starting may take together.
+        type: float
+        default: 120
+      kubeconfig:
+        description:
+          - Path of the kubeconfig. The environment variable E(K8S_AUTH_KUBECONFIG) stands in for it.
+          - If not set, E(KUBECONFIG) or C(~/.kube/config) is used, and in a pod without one its service account.
+        type: path
+      context:
+        description: The context in the kubeconfig. The environment variable E(K8S_AUTH_CONTEXT) stands in for it.
+        type: str
+      host:
+        description: Address of the API server. The environment variable E(K8S_AUTH_HOST) stands in for it.
+        type: str
+      api_key:
+        description: A bearer token. The environment variable E(K8S_AUTH_API_KEY) stands in for it.
+        type: str
+      ca_cert:
+        description:
+          - File with the authority of the API server's certificate. The environment variable E(K8S_AUTH_SSL_CA_CERT)
+            stands in for it.
+        type: path
+      verify_ssl:
+        description:
+          - Whether the API server's certificate is verified. The environment variable E(K8S_AUTH_VERIFY_SSL) stands in
+            for it.
+        type: bool
   sha256:
     description:
       - What the content has to be.
@@ -117,20 +225,35 @@ EXAMPLES = r"""
         version: 5.3.0
       - binary: /var/lib/tyk-upgrade/staged/tyk-gateway-5.8.9/bin/tyk
         version: 5.8.9
+
+- name: See whether gateways in a cluster can download it, from a pod like theirs
+  tyk.upgrade.bundle_fetch_check:
+    url: http://bundles.example.com/header-t0123456789ab.zip
+    pod:
+      namespace: tyk
+      image: registry.example.com/python:3.12
+      labels:
+        app.kubernetes.io/name: tyk-gateway
+      node_selector:
+        pool: edge
+      context: production
+  delegate_to: localhost
+  register: fetched
+  failed_when: fetched is failed or fetched.findings | selectattr('severity', 'equalto', 'error') | length > 0
 """
 
 RETURN = r"""
 seconds:
   description: How long the download took, or how long it was tried.
-  returned: success
+  returned: success, with O(pod) not in check mode
   type: float
 bytes:
   description: How much arrived.
-  returned: success
+  returned: success, with O(pod) not in check mode
   type: int
 sha256:
   description: The checksum of what arrived, empty if not all of it did.
-  returned: success
+  returned: success, with O(pod) not in check mode
   type: str
 means:
   description: From where it was downloaded, and through which proxy.
@@ -173,22 +296,28 @@ findings:
 
 import posixpath
 import socket
+import ssl
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit, urlunsplit
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import (
     Engine,
     EngineError,
     configured_environment,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url, url_secrets
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import process_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import looks_like_html
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.kubernetes_api import (
+    KUBERNETES_IMPORT_ERROR,
+    Access,
+    Cluster,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
     FILE,
     Fetch,
@@ -197,6 +326,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import 
     path_of,
     tls_context,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.pod_fetch import PodFetch, Wanted
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.behaviours import behaves, source
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     Finding,
@@ -205,13 +335,38 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     to_dicts,
     warning,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.pods import CONTROLLER_LABELS, NOBODY, PodSettings
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import settings
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
-from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url
+from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url, require
 
 #: From this share of the limit on the next slower moment of the network is too slow.
 NEAR = 0.6
+
+#: How the cluster is reached, and the variables that kubernetes.core and automation platforms use for it.
+ACCESS = {
+    "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+    "host": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_HOST"])},
+    "api_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["K8S_AUTH_API_KEY"])},
+    "ca_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_SSL_CA_CERT"])},
+    "verify_ssl": {"type": "bool", "fallback": (env_fallback, ["K8S_AUTH_VERIFY_SSL"])},
+}
+POD = {
+    **ACCESS,
+    "namespace": {"type": "str", "required": True},
+    "image": {"type": "str", "required": True},
+    "labels": {"type": "dict", "default": {}},
+    "node_selector": {"type": "dict", "default": {}},
+    "tolerations": {"type": "list", "elements": "dict", "default": []},
+    "service_account": {"type": "str"},
+    "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "run_as_user": {"type": "int", "default": NOBODY},
+    "environment": {"type": "dict", "default": {}},
+    "ca_path": {"type": "path"},
+    "timeout": {"type": "float", "default": 120},
+}
 
 
 def judge(fetch: Fetch, place: str, url: str, limit: float, sha256: str) -> List[Finding]:
@@ -314,6 +469,11 @@ def hide(module: AnsibleModule) -> None:
     hide_url(module, module.params["url"], *(one for one in module.params["beside"] if "://" in one))
 
 
+def hide_proxies(module: AnsibleModule, environment: Mapping[str, str]) -> None:
+    for proxy in settings(environment).values():
+        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
+
+
 def means_of(fetch: Fetch, means: str) -> str:
     through = f", through the proxy {' and '.join(fetch.proxies)}" if fetch.proxies else ""
     return f"{means}{through}"
@@ -324,9 +484,7 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     name, url, limit = params["container"], params["url"], params["limit"]
     pid = process_of(engine, name)
     environment = configured_environment(engine.container(name).get("Config") or {})
-    proxies = settings(environment)
-    for proxy in proxies.values():
-        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
+    hide_proxies(module, environment)
     fetch = fetch_from(pid, environment, url, limit, params["validate_certs"])
     part = "file system" if url.startswith(FILE) else "network"
     if fetch.kind == "forbidden":
@@ -351,8 +509,64 @@ def check(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     }
 
 
+def check_from_pod(module: AnsibleModule) -> Dict[str, Any]:
+    params, given = module.params, module.params["pod"]
+    require(module, "kubernetes (the Kubernetes client for Python)", KUBERNETES_IMPORT_ERROR)
+    environment = {str(name): str(value) for name, value in given["environment"].items()}
+    hide_proxies(module, environment)
+    pod_settings = PodSettings(
+        namespace=given["namespace"],
+        image=given["image"],
+        labels=given["labels"],
+        node_selector=given["node_selector"],
+        tolerations=given["tolerations"],
+        service_account=given["service_account"],
+        image_pull_secrets=given["image_pull_secrets"],
+        run_as_user=given["run_as_user"],
+    )
+    wanted = Wanted(params["url"], params["limit"], params["validate_certs"], authorities(given["ca_path"]), environment)
+    cluster = Cluster(Access(**{name: given[name] for name in ACCESS}))
+    try:
+        pod = PodFetch(cluster, pod_settings, given["timeout"])
+        if module.check_mode:
+            pod.try_admission()
+            return {"changed": False, "means": "none in check mode; the cluster would take the pod", "findings": []}
+        fetch, left = pod.run(wanted)
+    finally:
+        cluster.close()
+    place, shown = f"pods in the namespace {given['namespace']}", mask_url(params["url"])
+    return {
+        "changed": False,
+        "seconds": round(fetch.seconds, 3),
+        "bytes": fetch.bytes,
+        "sha256": fetch.sha256,
+        "means": means_of(fetch, pod.means),
+        "findings": to_dicts([*judge(fetch, place, shown, params["limit"], params["sha256"] or ""), *left]),
+    }
+
+
+def authorities(path: Optional[str]) -> str:
+    """The certificates in a file of this host. Raises ClientError."""
+    if path is None:
+        return ""
+    try:
+        with open(path, encoding="ascii") as source:
+            text = source.read()
+        ssl.create_default_context(cadata=text)
+    except (OSError, ValueError) as problem:
+        raise ClientError(
+            "setting-invalid",
+            path,
+            f"No certificates (PEM) can be read from {path}: {getattr(problem, 'strerror', None) or problem}.",
+            "Give another pod.ca_path.",
+        ) from problem
+    return text
+
+
 def check_from_host(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
+    if params["pod"] is not None:
+        return check_from_pod(module)
     url, limit, wanted = params["url"], params["limit"], params["load_with"]
     params["beside"] = [beside_of(url, one) for one in params["beside"]]
     for address in params["beside"]:
@@ -420,12 +634,32 @@ def look_at_arguments(module: AnsibleModule) -> None:
             Version.parse(version)
         except ValueError as problem:
             module.fail_json(msg=f"versions cannot be used: {problem}", findings=[])
+    look_at_pod(module)
     if url.startswith(FILE) and not module.params["container"] and not url[len(FILE) :].startswith("/"):
         module.fail_json(
             msg=f"The address {url} leads from the folder that a gateway was started in, which is not known on its host. "
             "Give an address that begins with file:///.",
             findings=[],
         )
+
+
+def look_at_pod(module: AnsibleModule) -> None:
+    pod = module.params["pod"]
+    if pod is None:
+        return
+    if module.params["url"].startswith(FILE):
+        module.fail_json(
+            msg="A short-lived pod sees no file of a gateway. Give an http or https address, or leave pod out.", findings=[]
+        )
+    own = [label for label in CONTROLLER_LABELS if label in pod["labels"]]
+    if own:
+        module.fail_json(
+            msg=f"With the label {own[0]} a controller of the gateways could take the pod for one of its own and remove "
+            "a gateway's. Leave it out of pod.labels.",
+            findings=[],
+        )
+    if pod["timeout"] <= 0:
+        module.fail_json(msg=f"pod.timeout is {pod['timeout']} s; give a number of seconds above 0.", findings=[])
 
 
 def main() -> None:
@@ -438,6 +672,7 @@ def main() -> None:
             "validate_certs": {"type": "bool", "default": True},
             "versions": {"type": "list", "elements": "str", "default": []},
             "beside": {"type": "list", "elements": "str", "default": []},
+            "pod": {"type": "dict", "options": POD},
             "load_with": {
                 "type": "list",
                 "elements": "dict",
@@ -452,7 +687,7 @@ def main() -> None:
         check,
         on_host=check_from_host,
         first=look_at_arguments,
-        mutually_exclusive=[("container", "load_with")],
+        mutually_exclusive=[("container", "load_with"), ("pod", "container"), ("pod", "load_with"), ("pod", "beside")],
     )
 
 

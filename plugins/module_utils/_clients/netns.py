@@ -280,6 +280,11 @@ def trusted_by(pid: int, environment: Mapping[str, str]) -> str:
         os.waitpid(child, 0)
 
 
+def trusted_here(environment: Mapping[str, str]) -> str:
+    """The certificates (PEM) that a Go program with this environment trusts where this process stands; empty if none."""
+    return "".join(f"{one}\n" for one in _certificates(environment))
+
+
 def _certificates(environment: Mapping[str, str]) -> List[str]:
     files = [environment["SSL_CERT_FILE"]] if environment.get("SSL_CERT_FILE") else list(CERTIFICATE_FILES)
     named = environment.get("SSL_CERT_DIR")

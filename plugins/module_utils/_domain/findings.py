@@ -97,6 +97,9 @@ CODES: Dict[str, str] = {
     "container-missing": "The container does not exist.",
     "container-failed": "A replaced container could not be created or did not stay up.",
     "container-shared-volume": "Several containers share a volume that must be private.",
+    "cluster-unreachable": "The Kubernetes cluster did not answer, or is not known.",
+    "cluster-forbidden": "The Kubernetes cluster refuses the credentials, or they lack a right.",
+    "pod-failed": "A pod was refused by the cluster, or did not get as far as its work.",
     # packages on Linux hosts
     "root-needed": "The task needs the rights of root on this host.",
     "package-manager-unsupported": "This host's package manager is not supported.",
