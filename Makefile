@@ -14,10 +14,10 @@ export LAB_TARGET := $(or $(TARGET),$(LAB_TARGET))
 # From which version to which: 1, 2, 3 (the paths of the published procedure) or gap; 5.3.0 to 5.8.9 by default.
 export LAB_STORY := $(or $(STORY),$(LAB_STORY))
 
-.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts watched bench package molecule collections clean
+.PHONY: help demo test lab-up lab-down lab-reset lab-status lint sanity units conformance refusals faults parity hosts watched kubernetes-check bench package molecule collections clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: collections ## Upgrade the lab under load and report (TARGET=docker|linux|compose|mixed; STORY=1|2|3|gap; PLUGINS=source|artifacts|bundle; BREAK=plugin: the refusal of a wrong compiler)
 	@$(RUN) tests/lab/demo.py $(if $(BREAK),--break $(BREAK)) $(if $(PLUGINS),--plugins $(PLUGINS))
@@ -63,6 +63,9 @@ hosts: collections ## Packages on real hosts and services of Compose: upgraded, 
 
 watched: collections ## A compilation that is watched, when the way to it is cut or it is killed (minutes; not part of test)
 	@$(RUN) tests/lab/checks.py watched
+
+kubernetes-check: collections ## What needs a cluster, on the one that KUBECONFIG names (KUBERNETES_IMAGE: with Python; not part of test)
+	@$(RUN) tests/lab/checks.py kubernetes
 
 bench: collections ## Ratios and limits: bundles, plugins, services out (TYK_BINARY: a real gateway; wants a quiet machine; not part of test)
 	@$(RUN) tests/lab/checks.py bench

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 tyk.upgrade contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | hosts | watched | bench |
-molecule | package``.
+"""One check at a time: ``checks.py lint | sanity | units | conformance | refusals | parity | faults | hosts | watched |
+kubernetes | bench | molecule | package``.
 
 Each prints what failed and ends with the exit code that says so.
 """
@@ -250,6 +250,14 @@ def watched() -> bool:
     return pytest("tests/unit/plugins/modules/engine/test_plugin_compile_watched.py", WATCHED="1")
 
 
+def kubernetes() -> bool:
+    """On the cluster that KUBECONFIG names, with pods of the image that KUBERNETES_IMAGE names."""
+    if not os.environ.get("KUBECONFIG"):
+        say("KUBECONFIG names no cluster.")
+        return False
+    return pytest("tests/kubernetes", "-s")
+
+
 def bench() -> bool:
     """What is measured as a ratio; wants a quiet machine. TYK_BINARY names a real gateway's program to compare with."""
     by_hand = "tests/packages/test_by_hand.py::test_the_service_is_out_no_longer_than_by_hand"
@@ -295,7 +303,7 @@ def package() -> bool:
 
 CHECKS: dict[str, Callable[[], bool]] = {
     check.__name__: check
-    for check in (lint, sanity, units, conformance, refusals, parity, faults, hosts, watched, bench, molecule, package)
+    for check in (lint, sanity, units, conformance, refusals, parity, faults, hosts, watched, kubernetes, bench, molecule, package)
 }
 
 
