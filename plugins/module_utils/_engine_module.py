@@ -21,6 +21,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     Severity,
     to_dicts,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def run_engine_module(
@@ -36,7 +37,7 @@ def run_engine_module(
     `first` is called before anything can fail. Where `on_host` is given and the option `engine_for` is not set, that does
     the work without an engine.
     """
-    module = AnsibleModule(argument_spec={**argument_spec, **ENGINE_ARGUMENTS}, supports_check_mode=True, **options)
+    module = Module(argument_spec={**argument_spec, **ENGINE_ARGUMENTS}, supports_check_mode=True, **options)
     first(module)
     if on_host is not None and not module.params[engine_for]:
         try:

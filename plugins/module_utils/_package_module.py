@@ -24,6 +24,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     Severity,
     to_dicts,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 PACKAGE_ARGUMENTS: Dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -73,7 +74,7 @@ def run_package_module(
     argument_spec: Dict[str, Any], work: Callable[[AnsibleModule, Host], Dict[str, Any]], **options: Any
 ) -> None:
     """Run a module that works with the host's packages; its result is what `work` returns."""
-    module = AnsibleModule(argument_spec={**PACKAGE_ARGUMENTS, **argument_spec}, supports_check_mode=True, **options)
+    module = Module(argument_spec={**PACKAGE_ARGUMENTS, **argument_spec}, supports_check_mode=True, **options)
     try:
         result = work(module, Host())
     except Refused as problem:

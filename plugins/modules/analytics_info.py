@@ -121,8 +121,6 @@ findings:
 import time
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.redis_data_plane import (
     ANALYTICS_PREFIX,
@@ -135,6 +133,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.redis_data_pl
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts, warning
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, hide_url, require
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -193,10 +192,10 @@ def watched(client: DataPlaneRedis, prefixes: List[str], wait_for: Optional[str]
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
-    require(module, "redis", REDIS_IMPORT_ERROR)
     hide_url(module, params["redis_url"])
+    require(module, "redis", REDIS_IMPORT_ERROR)
     try:
         client = DataPlaneRedis(params["redis_url"], params["timeout"], params["ca_path"], params["validate_certs"])
         started = time.monotonic()

@@ -123,14 +123,13 @@ findings:
 
 from typing import Any, Dict, List, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.dashboard import Dashboard, api_id
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import in_parallel
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.api_definitions import Api, from_dashboard_item
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, error, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import dashboard, dashboard_arguments, fail
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 Listed = List[Tuple[Api, Dict[str, Any]]]
 
@@ -171,7 +170,7 @@ def read(client: Dashboard, params: Dict[str, Any]) -> Tuple[Listed, List[Findin
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         listed, findings = read(dashboard(module), module.params)
     except ClientError as problem:

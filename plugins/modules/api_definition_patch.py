@@ -141,6 +141,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
     fail_findings,
     predicted,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -177,9 +178,9 @@ def changes_of(module: AnsibleModule) -> List[writer.Change]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    changes = changes_of(module)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     client = dashboard(module)
+    changes = changes_of(module)
     workers = module.params["workers"]
     started = time.monotonic()
     try:

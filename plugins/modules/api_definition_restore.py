@@ -116,6 +116,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
     fail_findings,
     predicted,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -143,10 +144,10 @@ def saved_items(module: AnsibleModule) -> List[Dict[str, Any]]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     backup = module.params["backup"]
-    items = saved_items(module)
     client = dashboard(module)
+    items = saved_items(module)
     workers = module.params["workers"]
     started = time.monotonic()
     try:

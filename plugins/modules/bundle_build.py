@@ -139,6 +139,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk im
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import PROVENANCE_FILE
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, require
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 _LARGEST_KEY = 1024 * 1024
 
@@ -238,7 +239,7 @@ def build(module: AnsibleModule, members: List[Member], signer: Optional[Signer]
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec=argument_spec(), mutually_exclusive=[("key", "key_content")], supports_check_mode=True
     )
     dest = module.params["dest"]

@@ -261,6 +261,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
     http_client,
     require,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 #: What is too small says nothing about the speed of a network.
 _MEASURABLE = 256 * 1024
@@ -461,7 +462,6 @@ def several(place: str, names: List[str]) -> Finding:
 
 def store_of_url(module: AnsibleModule) -> Tuple[BundleStore, str]:
     params = module.params
-    hide_url(module, params["url"])
     url, auth = split_credentials(params["url"])
     if params["username"] is not None:
         auth = (params["username"], params["password"] or "")
@@ -513,13 +513,15 @@ def check_arguments(module: AnsibleModule) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec=argument_spec(),
         required_one_of=[("src", "url", "store")],
         mutually_exclusive=[("src", "url", "store"), ("name", "find"), ("public_key", "signing_key")],
         required_by={"find": ("store",)},
         supports_check_mode=True,
     )
+    store = module.params["store"] or {}
+    hide_url(module, module.params["url"], store.get("url"), store.get("endpoint_url"))
     check_arguments(module)
     try:
         key = key_of(module)

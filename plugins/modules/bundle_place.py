@@ -236,9 +236,13 @@ def staged(
     return {"changed": missing, "folder": folder, "files": files, "before": kept, "findings": []}
 
 
+def hide(module: AnsibleModule) -> None:
+    """Keep what the address holds out of what is printed."""
+    module.no_log_values.update(url_secrets(module.params["url"]))
+
+
 def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params, name = module.params, module.params["container"]
-    module.no_log_values.update(url_secrets(params["url"]))
     pid = process_of(engine, name)
     environment = configured_environment(engine.container(name).get("Config") or {})
     for proxy in settings(environment).values():
@@ -258,7 +262,6 @@ def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
 
 def place_on_host(module: AnsibleModule) -> Dict[str, Any]:
     params, place = module.params, socket.gethostname()
-    module.no_log_values.update(url_secrets(params["url"]))
     if params["state"] == "staged":
         return staged(params, None, place, {}, module.check_mode)
     folder = folder_of(params["middleware_path"], params["bundle"])
@@ -288,6 +291,7 @@ def main() -> None:
         },
         place_in_container,
         on_host=place_on_host,
+        first=hide,
     )
 
 

@@ -142,6 +142,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts, warning
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, http_arguments
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -202,7 +203,7 @@ def publish(module: AnsibleModule, store: BundleStore) -> Dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec=argument_spec(),
         required_if=[("state", "present", ("name", "src"))],
         supports_check_mode=True,

@@ -77,14 +77,13 @@ findings:
 
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.redis_data_plane import (
     REDIS_IMPORT_ERROR,
     DataPlaneRedis,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, hide_url, require
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -98,10 +97,10 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
-    require(module, "redis", REDIS_IMPORT_ERROR)
     hide_url(module, params["redis_url"])
+    require(module, "redis", REDIS_IMPORT_ERROR)
     try:
         client = DataPlaneRedis(params["redis_url"], params["timeout"], params["ca_path"], params["validate_certs"])
         backups = client.backups()

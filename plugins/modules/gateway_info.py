@@ -182,8 +182,6 @@ findings:
 import time
 from typing import Any, Dict, List, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway import (
     Gateway,
@@ -195,6 +193,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway impor
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url, http_arguments, http_client
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -273,7 +272,7 @@ def still_waiting(all_seen: List[Seen], wait_timeout: float) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
     hide_url(module, *(entry["url"] for entry in params["gateways"]))
     gateways = [Gateway(entry["name"], entry["url"]) for entry in params["gateways"]]

@@ -119,12 +119,11 @@ findings:
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway import Gateway, GatewayClient
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import in_parallel
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url, http_arguments, http_client
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 Outcome = Tuple[Gateway, float, Optional[ClientError]]
 
@@ -175,7 +174,7 @@ def shown(outcome: Outcome) -> Dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     params = module.params
     hide_url(module, *(entry["url"] for entry in params["gateways"]))
     gateways = [Gateway(entry["name"], entry["url"], entry["secret"]) for entry in params["gateways"]]

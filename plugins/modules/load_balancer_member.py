@@ -136,6 +136,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.haproxy import HAProxy, Server, wait_until
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error, to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def satisfied(state: str, server: Server) -> bool:
@@ -232,7 +233,7 @@ def lines(members: List[Dict[str, Any]], todo: List[HAProxy], state: str) -> str
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "balancers": {
                 "type": "list",

@@ -120,8 +120,6 @@ import os
 import time
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_commands import Host
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_log import JournalLog
@@ -133,6 +131,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.trials import
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.unit_trial import trial, watch
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 from ansible_collections.tyk.upgrade.plugins.module_utils._package_module import fail_with
 
 
@@ -175,7 +174,7 @@ def decided(service: Service, since: float, params: Dict[str, Any], subject: str
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "unit": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["tried", "observed"], "default": "tried"},

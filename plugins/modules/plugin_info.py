@@ -356,6 +356,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
     to_dicts,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import fail_with
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 from ansible_collections.tyk.upgrade.plugins.module_utils._plugin_module import hooks_argument, read_plugin
 
 OF_HOST = "host"
@@ -503,7 +504,7 @@ def look(module: AnsibleModule, gateway: Optional[GatewayBinary]) -> Dict[str, A
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = Module(argument_spec=argument_spec(), supports_check_mode=True)
     glibc = (module.params["gateway"] or {}).get("glibc")
     if glibc and glibc != OF_HOST and not re.match(r"\d+(\.\d+)+$", glibc):
         module.fail_json(

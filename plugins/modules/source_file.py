@@ -224,6 +224,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.yaml_places im
     locate_compose,
     locate_variable,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 LOCATORS: Dict[str, Callable[[Request, Mapping[str, str]], Located]] = {
     "compose": locate_compose,
@@ -348,7 +349,7 @@ def wanted(params: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "kind": {"type": "str", "required": True, "choices": list(LOCATORS)},
             "path": {"type": "path"},

@@ -250,6 +250,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import (
     http_arguments,
     http_client,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 ONCE_WORKERS = 16
 
@@ -300,7 +301,6 @@ def targets_of(module: AnsibleModule) -> List[Target]:
     if not targets:
         module.fail_json(msg="targets is empty, so nothing would be proven. Name at least one request.")
     for target in targets:
-        hide_url(module, target.url)
         wrong = problem_of(target, bool(module.params["via"]) and module.params["state"] == "once")
         if wrong:
             module.fail_json(msg=f"The target {target.name} {wrong}")
@@ -330,7 +330,6 @@ def once(module: AnsibleModule) -> Dict[str, Any]:
     if module.check_mode:
         targets = [target for target in targets if target.method in SAFE_METHODS]
     via = params["via"] or []
-    hide_url(module, *(replica["url"] for replica in via))
     if via:
         targets = [target.through(replica["name"], replica["url"]) for replica in via for target in targets]
     http = http_client(module, ONCE_WORKERS, reuse=False)
@@ -412,7 +411,7 @@ def stop(module: AnsibleModule, process: ProbeProcess) -> Dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec=argument_spec(),
         required_if=[
             ("state", "started", ("state_dir", "targets")),
@@ -422,6 +421,7 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
+    hide_url(module, *(entry["url"] for option in ("targets", "via") for entry in module.params[option] or []))
     try:
         if module.params["state"] == "once":
             result = once(module)

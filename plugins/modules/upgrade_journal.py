@@ -186,8 +186,6 @@ import socket
 from datetime import datetime, timezone
 from typing import Any, Dict, Mapping, Optional
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store import (
     Journal,
@@ -197,6 +195,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.processes import Process, controller
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import journal
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 EVENTS = {
     "begin": journal.BEGIN,
@@ -284,7 +283,7 @@ def _wrong(option: str, what: str) -> ClientError:
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "dir": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["open", *EVENTS, "read"], "default": "read"},

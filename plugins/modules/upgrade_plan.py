@@ -135,7 +135,6 @@ import os
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.validation import check_type_path
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store import write_whole
@@ -143,6 +142,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain import plan as
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, to_dicts
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.plan_checks import merge
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.state import State
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 class InputError(Exception):
@@ -230,7 +230,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "state": {"type": "dict", "required": True},
             "wanted": {"type": "dict", "required": True},

@@ -144,8 +144,6 @@ findings:
 
 from typing import Any, Dict, List, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
-
 try:
     import jsonschema
 except ImportError:  # the collection's own check does the same
@@ -157,6 +155,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.journal_store import JournalStore
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import journal, report
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import to_dicts
+from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
 def departures(assembled: Mapping[str, Any]) -> List[str]:
@@ -199,7 +198,7 @@ def run(params: Mapping[str, Any]) -> Dict[str, Any]:
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "dir": {"type": "path", "required": True},
             "run_id": {"type": "str"},
