@@ -287,7 +287,7 @@ def look(module: AnsibleModule, engine: Optional[Engine] = None) -> Dict[str, An
 
 def unfit(name: str, source: PluginSource, compilers: List[Dict[str, str]]) -> List[Finding]:
     """What is wrong with a source for the versions it shall be compiled for, each thing once."""
-    found: List[Finding] = []
+    found = source.unreadable(name)
     for version in sorted({one["version"] for one in compilers}):
         for finding in source.prepared(name, version, "t0").findings:
             if finding.code != "compiler-unusable" and finding not in found:  # which versions go at all, the plan says

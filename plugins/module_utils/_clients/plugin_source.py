@@ -16,13 +16,14 @@ import os
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_module import GoMod
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.go_source import left_out
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.source_preparation import (
     Prepared,
     literals_at_risk,
     prepare,
+    unreadable,
 )
 
 
@@ -52,6 +53,10 @@ class PluginSource:
     def go_files(self) -> int:
         """Number of Go files in the folder itself, where the main package is."""
         return sum(1 for name, _unused in self.files if name.endswith(".go") and "/" not in name and not left_out(name))
+
+    def unreadable(self, plugin: str) -> List[Finding]:
+        """Files that no compiler can read."""
+        return unreadable(dict(self.files), plugin)
 
     def prepared(self, plugin: str, version: str, build_id: str) -> Prepared:
         """The same plugin as the compiler of a version has to get it; the folder itself stays as it is."""

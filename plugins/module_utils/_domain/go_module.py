@@ -15,6 +15,10 @@ from typing import Callable, List, Optional, Sequence, Tuple
 _WORD = re.compile(r'"[^"]*"|`[^`]*`|[^\s()"`]+|[()]')
 
 
+#: What go.mod of a module that is built may say; Go refuses everything else there.
+_KEYWORDS = ("module", "go", "toolchain", "require", "replace", "exclude", "retract", "godebug", "tool", "ignore")
+
+
 @dataclass(frozen=True)
 class Replace:
     """A replace directive: module, its version (empty: any), and what stands for it."""
@@ -59,7 +63,12 @@ class GoMod:
     @property
     def directives(self) -> List[Directive]:
         """Its statements in order."""
-        found, block = [], ""
+        return self._read()[0]
+
+    def _read(self) -> Tuple[List[Directive], str]:
+        """Its statements, and the keyword of a block that does not end."""
+        found: List[Directive] = []
+        block = ""
         for number, line in enumerate(self.text.splitlines()):
             words = [_unquoted(word) for word in _WORD.findall(_without_comment(line))]
             if not words:
@@ -73,7 +82,18 @@ class GoMod:
                 block = words[0]
             else:
                 found.append(Directive(number, words[0], tuple(words[1:])))
-        return found
+        return found, block
+
+    @property
+    def problem(self) -> str:
+        """Why Go cannot read it, as a clause; empty where nothing is seen."""
+        directives, unended = self._read()
+        if unended:
+            return f"its block {unended[:40]!r} does not end"
+        strange = next((one for one in directives if one.keyword not in _KEYWORDS), None)
+        if strange is not None:
+            return f"line {strange.line + 1} begins with {strange.keyword[:40]!r}, which is nothing that go.mod can say"
+        return "" if self.module else "it has no module line"
 
     def _all(self, keyword: str, count: int = 1) -> List[Directive]:
         return [one for one in self.directives if one.keyword == keyword and len(one.words) >= count]

@@ -81,7 +81,7 @@ def prepare(files: Mapping[str, bytes], plugin: str, version: str, build_id: str
     subject = f"{plugin} for {version}"
     if contract.unusable:
         return Prepared((), (_unusable(contract, subject, version),))
-    findings = [*_names(plugin, build_id), *_packages(files, plugin)]
+    findings = [*_names(plugin, build_id), *unreadable(files, plugin), *_packages(files, plugin)]
     go_mod = GoMod(_text(files["go.mod"])) if "go.mod" in files else None
     prepared = dict(files)
     if go_mod is None:
@@ -149,6 +149,32 @@ def _names(plugin: str, build_id: str) -> List[Finding]:
             )
         )
     return findings
+
+
+def unreadable(files: Mapping[str, bytes], plugin: str) -> List[Finding]:
+    """Files that no release of Go can read."""
+    found = [
+        (name, "it is not written in UTF-8", "Save it as UTF-8.")
+        for name in sorted(files)
+        if (name == "go.mod" or (name.endswith(".go") and not left_out(name))) and _in_utf_16(files[name])
+    ]
+    if "go.mod" in files and "go.mod" not in [name for name, *_unused in found]:
+        problem = GoMod(_text(files["go.mod"])).problem
+        if problem:
+            found.append(("go.mod", problem, "Correct it; 'go mod edit -json' in that folder says whether Go can read it."))
+    return [
+        error(
+            "plugin-source-invalid",
+            plugin,
+            f"Go cannot read {name} in the source of the plugin {plugin}: {problem}.",
+            remedy,
+        )
+        for name, problem, remedy in found
+    ]
+
+
+def _in_utf_16(content: bytes) -> bool:
+    return content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content
 
 
 def _packages(files: Mapping[str, bytes], plugin: str) -> List[Finding]:
