@@ -312,7 +312,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, mask_url, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundles import process_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_plugins import Loader, try_bundle
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import looks_like_html
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import page_instead
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.kubernetes_api import (
     KUBERNETES_IMPORT_ERROR,
     Access,
@@ -376,10 +376,11 @@ def judge(fetch: Fetch, place: str, url: str, limit: float, sha256: str) -> List
     if wrong is not None:
         return [wrong]
     position = position_of(place, url)
+    page = page_instead(fetch.content_type, fetch.head, position, url)
     if sha256 and fetch.sha256 == sha256.lower():
         found = ""
-    elif looks_like_html(fetch.content_type, fetch.head.encode("latin-1")):
-        found = f"{position}, {url} is an HTML page, as a login page is, and no bundle."
+    elif page:
+        found = page
     elif sha256:
         found = (
             f"{position}, {url} is another file than the one published: its sha256 is {fetch.sha256}, not "

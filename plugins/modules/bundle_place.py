@@ -177,6 +177,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.gateway_bundl
     process_of,
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.host_lock import host_lock
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import page_instead
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import (
     fetch_as,
     fetch_from,
@@ -208,6 +209,16 @@ def downloaded(
                     f"{place}: {url}",
                     f"From the network of {place}, {url} cannot be downloaded: {fetch.problem or fetch.kind}.",
                     "Check the address as the gateway sees it (bundle_base_url), and run this as root.",
+                )
+            )
+        page = page_instead(fetch.content_type, fetch.head, f"From the network of {place}", url)
+        if page:
+            raise DomainError(
+                error(
+                    "bundle-invalid",
+                    f"{place}: {url}",
+                    page,
+                    "Check that the gateway's bundle_base_url is the store published to, without a login between.",
                 )
             )
         yield Content.of(path_of(body), url)

@@ -99,6 +99,13 @@ def looks_like_html(content_type: str, content: bytes) -> bool:
     )
 
 
+def page_instead(content_type: str, head: str, position: str, url: str) -> str:
+    """What to say of a download, by its type and first bytes (one letter each), that is no bundle but a page for people; empty for every other."""
+    if not looks_like_html(content_type, head.encode("latin-1")):
+        return ""
+    return f"{position}, {url} is an HTML page, as a login page is, and no bundle."
+
+
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 200 else line[:197] + "..."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import contextmanager
 from typing import IO, Iterator
 
@@ -14,6 +15,25 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import
 
 #: How a file system says that it takes no more.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+#: What can stand at a path beside a file; to open some of it would wait for ever.
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def other_than_file(path: str) -> str:
+    """What lies at a path, links followed, if that is no regular file; empty for a file and where nothing can be seen."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return ""
+    return next((words for kind, words in _KINDS if kind(mode)), "")
 
 
 @contextmanager

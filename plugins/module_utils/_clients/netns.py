@@ -31,7 +31,7 @@ from typing import IO, Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import mask_url
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import write_whole
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import other_than_file, write_whole
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import proxy_for, settings
 
 CLONE_NEWNET = 0x40000000
@@ -408,6 +408,11 @@ def _answer_of(child: int, reader: int, limit: float) -> Fetch:
     return Fetch(**json.loads(b"".join(chunks)))
 
 
+def _printable(text: str) -> str:
+    """What a server said, with characters that are not to be printed as Python writes them."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text.strip())
+
+
 def read_file(path: str, sink: Optional[IO[bytes]] = None) -> Fetch:
     """Read what a gateway reads for file://<path>. It has no time limit for that, and decodes nothing in the path.
 
@@ -415,6 +420,8 @@ def read_file(path: str, sink: Optional[IO[bytes]] = None) -> Fetch:
     """
     started = time.monotonic()
     fetch = Fetch()
+    if other_than_file(path):
+        return Fetch(problem=f"it is {other_than_file(path)} and no file", kind="file")
     try:
         with open(path, "rb") as source:
             digest = hashlib.sha256()
@@ -464,6 +471,7 @@ def download(
         late = time.monotonic() >= deadline
         fetch.problem = f"not done after {limit:g} s" if late else (getattr(problem, "strerror", None) or str(problem))
         fetch.kind = "late" if late else "unreachable"
+    fetch.problem = _printable(fetch.problem)
     fetch.seconds = time.monotonic() - started
     return fetch
 

@@ -106,7 +106,7 @@ def test_staged_files_name_their_place_and_the_manifest_comes_last(
 
 @pytest.mark.parametrize(
     ("content", "code", "words"),
-    [(None, "bundle-missing", "HTTP 404"), (b"<html>login</html>", "bundle-invalid", "not a zip")],
+    [(None, "bundle-missing", "HTTP 404"), (b"<html>login</html>", "bundle-invalid", "is an HTML page, as a login page is")],
 )
 def test_what_cannot_be_had_leaves_nothing(
     store: Tuple[str, Dict[str, bytes]], tmp_path: Path, content: Any, code: str, words: str

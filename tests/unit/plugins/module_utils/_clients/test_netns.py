@@ -272,3 +272,12 @@ def test_a_full_disk_here_is_not_the_fault_of_the_store(tmp_path: Path, kind: st
         url = f"{server.url}/a.zip" if kind == "http" else f"file://{tmp_path}/a.zip"
         with small_disk(100_000):
             assert fetch_as(None, url, 5, sink=body).kind == "local"
+
+
+def test_what_is_no_answer_is_fit_to_be_printed() -> None:
+    server = Listener(lambda plain: plain.sendall(b"\x00\x1b[31mJUNK\r\n\r\n"))
+    try:
+        fetch = fetch_as(None, f"http://127.0.0.1:{server.port}/a.zip", 5)
+    finally:
+        server.close()
+    assert (fetch.kind, fetch.problem) == ("unreachable", r"\x00\x1b[31mJUNK")
