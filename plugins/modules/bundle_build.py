@@ -177,7 +177,7 @@ def signer_of(module: AnsibleModule) -> Optional[Signer]:
         return None
     require(module, "cryptography", CRYPTOGRAPHY_IMPORT_ERROR)
     if content:
-        return Signer(content.encode("utf-8"), module.params["key_passphrase"])
+        return Signer(content.encode("utf-8", "surrogatepass"), module.params["key_passphrase"], "key_content")
     try:
         with open(path, "rb") as handle:
             pem = handle.read(_LARGEST_KEY)

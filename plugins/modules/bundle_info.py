@@ -247,6 +247,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http import split_credentials
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.http_store import HttpStore
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import other_than_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain import bundle_lint, bundles
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     Finding,
@@ -340,7 +341,7 @@ def key_of(module: AnsibleModule) -> Optional[Key]:
         return None
     require(module, "cryptography", CRYPTOGRAPHY_IMPORT_ERROR)
     if signing:
-        signer = Signer(signing.encode("utf-8"), module.params["signing_passphrase"])
+        signer = Signer(signing.encode("utf-8", "surrogatepass"), module.params["signing_passphrase"], "signing_key")
         return Key(signer.public_key, required=False, signing_id=signer.key_id)
     try:
         with open(path, "rb") as handle:
@@ -487,6 +488,17 @@ def from_file(module: AnsibleModule, key: Optional[Key]) -> Dict[str, Any]:
     src = module.params["src"]
     if not os.path.exists(src):
         return nothing([missing(os.path.basename(src), os.path.dirname(src) or ".")])
+    if other_than_file(src):
+        return nothing(
+            [
+                error(
+                    "bundle-invalid",
+                    os.path.basename(src),
+                    f"The bundle {src} is {other_than_file(src)} and no file.",
+                    "Give the path of a zip.",
+                )
+            ]
+        )
     try:
         return opened_result(src, os.path.basename(src), module, key, None)
     except ClientError as problem:
@@ -506,6 +518,9 @@ def check_arguments(module: AnsibleModule) -> None:
                 Version.parse(version)
             except ValueError as problem:
                 module.fail_json(msg=f"{option} cannot be used: {problem}")
+    for option in ("src", "url"):
+        if params[option] is not None and not params[option].strip():
+            module.fail_json(msg=f"{option} is empty; give the {'path' if option == 'src' else 'address'} of a bundle.")
     if params["store"] and not (params["name"] or params["find"]):
         module.fail_json(msg="store needs to know which bundle is meant; give name, or find.")
     if params["speed"] is not None and params["speed"] <= 0:

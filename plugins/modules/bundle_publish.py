@@ -140,6 +140,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._bundle_store_module i
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import digest_of_path
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_store import BundleStore
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import other_than_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import Finding, to_dicts, warning
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import fail, http_arguments
 from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
@@ -182,6 +183,12 @@ def publish(module: AnsibleModule, store: BundleStore) -> Dict[str, Any]:
     name, src = module.params["name"], module.params["src"]
     store.check_new_name(name)
     expected = None if store.assigns_names else name
+    if other_than_file(src):
+        module.fail_json(
+            msg=f"The bundle {src} is {other_than_file(src)} and no file. Give the path of a zip.",
+            url=store.name,
+            findings=[],
+        )
     if not os.path.isfile(src):
         if not module.check_mode:
             module.fail_json(

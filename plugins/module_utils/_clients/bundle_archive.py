@@ -26,7 +26,11 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, S
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf import plugin_path_of
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import local_writing, write_whole
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import (
+    local_writing,
+    other_than_file,
+    write_whole,
+)
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundle_lint import (
     lint_types,
     lint_unlisted,
@@ -44,6 +48,8 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 #: Measured on a Go plugin of 29 MB: level 4 takes half the time of level 6 for 2 % more bytes, and that of level 3.
 DEFLATE_LEVEL = 4
 MAX_MEMBERS = 256
+#: What file systems take.
+MAX_NAME = 255
 MAX_MANIFEST_BYTES = 1024 * 1024
 #: The list of files at the end of a zip; more than what MAX_MEMBERS with long names and remarks need.
 MAX_DIRECTORY_BYTES = 1024 * 1024
@@ -79,6 +85,12 @@ class Member:
         """Open the content for reading. Raises ClientError when the file cannot be read."""
         if self.content is not None:
             return io.BytesIO(self.content)
+        if other_than_file(self.path):
+            raise _invalid(
+                self.name,
+                f"{self.path}, which is {self.name} in the bundle, is {other_than_file(self.path)} and no file.",
+                "Give the path of a file.",
+            )
         try:
             return open(self.path, "rb")
         except OSError as problem:
@@ -126,6 +138,8 @@ def flat_name_problem(name: str) -> Optional[str]:
     A gateway's extraction never creates parent directories, so names are flat (tyk v5.14.0,
     gateway/coprocess_bundle.go).
     """
+    if len(name) > MAX_NAME:
+        return f"has {len(name)} characters, more than the {MAX_NAME} that a file's name can have"
     if name in ("", ".", "..") or "\x00" in name:
         return "is not a file name"
     if "/" in name or "\\" in name:
@@ -144,7 +158,8 @@ def file_list(manifest: Mapping[str, Any], names: Sequence[str]) -> List[str]:
         if problem is None and name.lower() == MANIFEST:
             problem = "is the name of the manifest itself, which is not a file of the bundle's list"
         if problem:
-            raise _invalid(name, f"The name {name!r} {problem}.", "Rename it.")
+            shown = name if len(name) <= MAX_NAME else f"{name[:40]}…"
+            raise _invalid(shown, f"The name {shown!r} {problem}.", "Rename it.")
     for several in (names, listed):
         double = sorted({name for name in several if list(several).count(name) > 1})
         if double:
@@ -304,6 +319,10 @@ def manifest_of(path: str) -> Dict[str, Any]:
     """The manifest of a bundle on this host. Raises ClientError when the file is none."""
     opened = Opened()
     subject = os.path.basename(path)
+    if other_than_file(path):
+        raise _invalid(
+            subject, f"{path} is {other_than_file(path)} and no bundle.", "Give a zip that bundle_build made."
+        )
     try:
         with _opened_zip(path) as archive:
             found = _Reading(archive, MAX_MANIFEST_BYTES, subject, opened).json_object(MANIFEST)

@@ -47,10 +47,11 @@ def private_form(pem: bytes) -> str:
     return next((form for form in forms if form.endswith("PRIVATE KEY")), forms[0] if forms else "")
 
 
-def _why_unread(pem: bytes, passphrase: Optional[str], problem: BaseException) -> Tuple[str, str]:
+def _why_unread(pem: bytes, passphrase: Optional[str], problem: BaseException, option: str) -> Tuple[str, str]:
     """Why a private key could not be read, as a clause, and what helps."""
     form = private_form(pem)
     encrypted = form.startswith("ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in pem
+    passphrase_option = f"{option.partition('_')[0]}_passphrase"
     give = "Give an RSA private key in PEM form, with its passphrase if it has one."
     if form == "OPENSSH PRIVATE KEY":
         return "it is in the form of OpenSSH", "Convert a copy of it to PEM: ssh-keygen -p -m PEM -f the-copy."
@@ -59,13 +60,13 @@ def _why_unread(pem: bytes, passphrase: Optional[str], problem: BaseException) -
     if not form.endswith("PRIVATE KEY"):
         return f"it is not a PEM private key{f' but a PEM {form.lower()}' if form else ''}", give
     if encrypted and not passphrase:
-        return "it is encrypted, and no passphrase was given", "Give its passphrase (key_passphrase)."
+        return "it is encrypted, and no passphrase was given", f"Give its passphrase ({passphrase_option}; in the roles tyk_bundle_key_passphrase)."
     if isinstance(problem, UnsupportedAlgorithm) or form in ("EC PRIVATE KEY", "DSA PRIVATE KEY"):
         return f"it is of a kind that cannot be used, and {_RSA_ONLY}", give
     if encrypted:
         return "the passphrase does not fit, or the way it is encrypted is not supported", give
     if passphrase:
-        return "it is not encrypted, and yet a passphrase was given", "Leave the passphrase out."
+        return "it is not encrypted, and yet a passphrase was given", f"Leave the passphrase out ({passphrase_option}; in the roles tyk_bundle_key_passphrase)."
     return "it is damaged", give
 
 
@@ -85,26 +86,27 @@ def _kind(pem: bytes) -> str:
 class Signer:
     """Signs as `tyk bundle build -k` does: RSA, PKCS#1 v1.5, SHA-256, standard base64."""
 
-    def __init__(self, pem: bytes, passphrase: Optional[str] = None) -> None:
+    def __init__(self, pem: bytes, passphrase: Optional[str] = None, option: str = "key") -> None:
+        """option: where the module took the key from, as errors name it."""
+        called = f"The private key (option {option}; in the roles tyk_bundle_key)"
         try:
-            key = load_pem_private_key(pem, password=passphrase.encode("utf-8") if passphrase else None)
+            password = passphrase.encode("utf-8", "surrogatepass") if passphrase else None
+            key = load_pem_private_key(pem, password=password)
         except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
-            why, remedy = _why_unread(pem, passphrase, problem)
-            raise ClientError(
-                "setting-invalid", "key", f"The private key could not be read: {why}.", remedy
-            ) from problem
+            why, remedy = _why_unread(pem, passphrase, problem, option)
+            raise ClientError("setting-invalid", option, f"{called} could not be read: {why}.", remedy) from problem
         if not isinstance(key, rsa.RSAPrivateKey) or _is_pss(pem):
             raise ClientError(
                 "setting-invalid",
-                "key",
-                f"The private key is {_kind(pem)}; {_RSA_ONLY}.",
+                option,
+                f"{called} is {_kind(pem)}; {_RSA_ONLY}.",
                 "Give an RSA private key.",
             )
         if key.key_size < SHORTEST_KEY:
             raise ClientError(
                 "setting-invalid",
-                "key",
-                f"The private key has {key.key_size} bits; gateways built by Go 1.24 or later accept no signature by one "
+                option,
+                f"{called} has {key.key_size} bits; gateways built by Go 1.24 or later accept no signature by one "
                 f"with less than {SHORTEST_KEY}.",
                 "Give an RSA private key of 2048 bits or more.",
                 "Go 1.24, crypto/rsa",

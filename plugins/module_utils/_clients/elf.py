@@ -29,6 +29,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.elf_file impo
     NotElf,
     what_it_is,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import other_than_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_functions import exported_types
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.build_info import (
     BuildInfo,
@@ -92,7 +93,9 @@ class Inspected:
 
 @contextlib.contextmanager
 def mapped(path: str) -> Iterator[Content]:
-    """The bytes of a file, of which only those that are looked at are read. Raises NotElf for an empty one."""
+    """The bytes of a file, of which only those that are looked at are read. Raises NotElf for none and for an empty one."""
+    if other_than_file(path):
+        raise NotElf(f"it is {other_than_file(path)} and no file")
     with open(path, "rb") as source:
         if not os.fstat(source.fileno()).st_size:
             raise NotElf(what_it_is(b""))

@@ -15,6 +15,7 @@ import tarfile
 import zlib
 from typing import IO, Iterator, Tuple
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import other_than_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, Finding, error
 
 FOLDER = "/tmp/tyk-upgrade-modules"  # in the compiler's container
@@ -27,6 +28,8 @@ def check(path: str) -> None:
     if os.path.isdir(path):
         _downloads(path)
         return
+    if other_than_file(path):
+        raise DomainError(_no_cache(path, f"is {other_than_file(path)}, neither a folder nor a file"))
     try:
         with open(path, "rb"):
             pass

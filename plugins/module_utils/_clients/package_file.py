@@ -19,6 +19,7 @@ import tarfile
 import zlib
 from typing import IO, Any, BinaryIO, cast
 
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import other_than_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
 
 DEB_MAGIC = b"!<arch>\n"
@@ -56,6 +57,8 @@ def extract(file: str, name: str, target: str) -> bool:
 
     Raises DomainError for what is not a package, is damaged, or is packed in a way that Python cannot unpack.
     """
+    if other_than_file(file):
+        raise _invalid(file, f"it is {other_than_file(file)} and no file")
     try:
         with open(file, "rb") as source:
             magic = source.read(len(DEB_MAGIC))

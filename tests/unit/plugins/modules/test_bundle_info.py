@@ -290,7 +290,7 @@ def test_the_key_that_is_to_sign_the_next_bundle(tmp_path: Path, keys: Keys) -> 
     other_id = info(signed(tmp_path, None), signing_key=Path(others.private).read_text())["signing_key_id"]
     assert other_id != signed_by_it["signing_key_id"]
     refused = run_failing("bundle_info", {"src": str(signed(tmp_path, None)), "signing_key": "no key"})
-    assert refused["msg"].startswith("The private key could not be read")
+    assert refused["msg"].startswith("The private key (option signing_key; in the roles tyk_bundle_key) could not be read")
 
 
 @pytest.mark.parametrize("signature", ["", "%%%", "AAAA", None])

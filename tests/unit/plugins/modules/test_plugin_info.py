@@ -253,7 +253,7 @@ def test_what_is_no_plugin(go_world: go_builds.GoWorld, plugins: Dict[str, str],
         str(macos): "it is a Mach-O file, as macOS uses (arm64), not an ELF file",
         str(tmp_path / "empty.so"): "it is empty",
         str(tmp_path / "none.so"): "No such file or directory",
-        str(tmp_path): "Is a directory",
+        str(tmp_path): "it is a folder and no file",
         go_world.gateway: "it is a program, not a plugin",
         archive: "it was built with -buildmode=c-shared, not as a plugin",
     }
