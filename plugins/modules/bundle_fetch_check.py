@@ -154,8 +154,8 @@ options:
         default: 65534
       environment:
         description:
-          - The environment of the gateways. Its proxies (C(HTTP_PROXY), C(HTTPS_PROXY), C(NO_PROXY)) and C(SSL_CERT_FILE)
-            and C(SSL_CERT_DIR) are used as a gateway uses them.
+          - Variables of the gateways' environment. C(HTTP_PROXY), C(HTTPS_PROXY), C(NO_PROXY), C(SSL_CERT_FILE) and
+            C(SSL_CERT_DIR) are used as a gateway uses them, others are not sent.
         type: dict
         default: {}
       ca_path:
@@ -515,6 +515,7 @@ def check_from_pod(module: AnsibleModule) -> Dict[str, Any]:
     require(module, "kubernetes (the Kubernetes client for Python)", KUBERNETES_IMPORT_ERROR)
     environment = {str(name): str(value) for name, value in given["environment"].items()}
     hide_proxies(module, environment)
+    trust = {name: environment[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in environment}
     pod_settings = PodSettings(
         namespace=given["namespace"],
         image=given["image"],
@@ -525,7 +526,13 @@ def check_from_pod(module: AnsibleModule) -> Dict[str, Any]:
         image_pull_secrets=given["image_pull_secrets"],
         run_as_user=given["run_as_user"],
     )
-    wanted = Wanted(params["url"], params["limit"], params["validate_certs"], authorities(given["ca_path"]), environment)
+    wanted = Wanted(
+        url=params["url"],
+        limit=params["limit"],
+        validate_certs=params["validate_certs"],
+        trusted=authorities(given["ca_path"]),
+        environment={**settings(environment), **trust},
+    )
     cluster = Cluster(Access(**{name: given[name] for name in ACCESS}))
     try:
         pod = PodFetch(cluster, pod_settings, given["timeout"])

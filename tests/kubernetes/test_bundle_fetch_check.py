@@ -242,7 +242,8 @@ def test_ansible_itself_runs_it(space: Namespace, store: str) -> None:
     command = [str(Path(sys.executable).parent / "ansible"), "localhost", "-m", "tyk.upgrade.bundle_fetch_check"]
     python = f"ansible_python_interpreter={sys.executable}"
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS}
-    done = subprocess.run([*command, "-e", python, "-a", arguments], capture_output=True, text=True, env=environment)
+    command += ["-e", python, "-a", arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0 and DIGEST in done.stdout and "short-lived pod" in done.stdout, done.stdout + done.stderr
 
 

@@ -176,4 +176,3 @@ def _message_of(problem: Any) -> str:
 def _short(reason: object) -> str:
     text = " ".join(str(reason).split())
     return re.sub(r"^<[^>]*>: |^\w+\([^)]*\): ", "", text)[:600].rstrip(".")
-

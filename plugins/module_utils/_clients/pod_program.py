@@ -52,7 +52,7 @@ def packed() -> bytes:
     """The program as a zip that Python runs."""
     target = io.BytesIO()
     packages = {"/".join(_PACKAGE.split(".")[:depth]) for depth in range(1, _PACKAGE.count(".") + 2)}
-    packages.update(f"{_PACKAGE.replace('.', '/')}/{name.split('.')[0]}" for name in _SENT)
+    packages.update(f"{_PACKAGE.replace('.', '/')}/{name.partition('.')[0]}" for name in _SENT)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for package in sorted(packages):
             archive.writestr(f"{package}/__init__.py", "")

@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -144,9 +147,26 @@ def test_what_is_wrong_with_the_download(
 
 def test_a_proxy_of_the_gateways_is_used_and_its_password_is_not_printed(cluster: ClusterServer, store: str) -> None:
     proxy = store.replace("http://", "http://user:proxy-word-3@")
-    result = check(cluster, "http://bundles.invalid/a.zip", environment={"HTTP_PROXY": proxy})
+    environment = {"HTTP_PROXY": proxy, "TYK_GW_SECRET": "gateway-word-4"}
+    result = check(cluster, "http://bundles.invalid/a.zip", environment=environment)
+    assert b"gateway-word-4" not in (cluster.folder / "request.json").read_bytes()
     assert result["findings"] == [] and result["means"].endswith(f", through the proxy {store}"), result
     assert "proxy-word-3" not in json.dumps(result)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
+def test_the_authorities_of_a_file_are_trusted(cluster: ClusterServer, tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=store -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with FixedServer(lambda request: (200, {}, BUNDLE)) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
+        url = server.url.replace("http:", "https:") + "/a.zip"
+        assert check(cluster, url, ca_path=certificate)["findings"] == []
+        (finding,) = check(cluster, url)["findings"]
+    assert finding["code"] == "bundle-missing" and "certificate verify failed" in finding["message"].lower()
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +258,23 @@ def test_the_cluster_is_found_by_kubeconfig_and_by_environment(
 
 
 PULL = "rpc error: pull access denied, repository does not exist"
+
+
+def test_a_module_that_runs_in_a_pod_of_the_cluster_needs_no_kubeconfig(
+    cluster: ClusterServer, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kubernetes.config import kube_config
+
+    def by_service_account(client_configuration: Any) -> None:
+        client_configuration.host = cluster.url
+        client_configuration.api_key = {"authorization": f"Bearer {TOKEN}"}
+
+    access = {"host": None, "api_key": None}
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", "/nonexistent/config")
+    nothing = check(cluster, f"{store}/a.zip", **access)
+    assert nothing["findings"][0]["code"] == "cluster-unreachable" and "kubeconfig" in nothing["msg"], nothing
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", by_service_account)
+    assert check(cluster, f"{store}/a.zip", **access)["findings"] == []
 
 
 @pytest.mark.parametrize(
