@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients import module_cache
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_archive import manifest_of
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.bundle_signer import Signer
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import read_file
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.plugin_source import read_source
@@ -113,14 +114,16 @@ def test_a_key_that_is_no_text(tmp_path: Path) -> None:
         "dest": str(tmp_path / "a.zip"),
         "manifest": MANIFEST,
         "files": [{"name": "a.so", "path": str(tmp_path / "a.so")}],
-        "key_content": "-----BEGIN PRIVATE KEY-----\n\ud800\n-----END PRIVATE KEY-----\n",
+        "key_content": "-----BEGIN PRIVATE KEY-----\nno base64: é\n-----END PRIVATE KEY-----\n",
     }
     result = run_failing("bundle_build", build)
     called = "The private key (option key_content; in the roles tyk_bundle_key) could not be read"
     assert result["msg"].startswith(called)
-    assert "could not be read" in run_failing("bundle_build", {**build, "key_passphrase": "\ud800"})["msg"]
+    assert "could not be read" in run_failing("bundle_build", {**build, "key_passphrase": "é"})["msg"]
     looked = run_failing("bundle_info", {"src": str(tmp_path / "a.so"), "signing_key": build["key_content"]})
     assert looked["msg"].startswith(called.replace("key_content", "signing_key"))
+    with pytest.raises(ClientError, match="could not be read"):  # which not every Ansible lets through to a module
+        Signer("-----BEGIN PRIVATE KEY-----\n\ud800".encode("utf-8", "surrogatepass"), "\ud800", "key_content")
 
 
 UTF_16 = "package main\n".encode("utf-16")
