@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -14,13 +14,14 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine
     ENGINE_ARGUMENTS,
     Engine,
 )
-from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, host_failure
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.errors import ClientError, host_failure, url_secrets
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
     Severity,
     to_dicts,
 )
+from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import settings
 from ansible_collections.tyk.upgrade.plugins.module_utils._module import Module
 
 
@@ -62,6 +63,12 @@ def run_engine_module(
         fail_with(module, [host_failure(problem)])
     else:
         module.exit_json(**result)
+
+
+def hide_proxies(module: AnsibleModule, environment: Mapping[str, str]) -> None:
+    """Keep what the proxies of a gateway's environment hold out of what is printed."""
+    for proxy in settings(environment).values():
+        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
 
 
 def fail_with(module: AnsibleModule, findings: List[Finding], **result: Any) -> None:

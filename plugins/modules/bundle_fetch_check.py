@@ -299,7 +299,7 @@ import socket
 import ssl
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
@@ -338,7 +338,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings impor
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.pods import CONTROLLER_LABELS, NOBODY, PodSettings
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import settings
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.versions import Version
-from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import hide_proxies, run_engine_module
 from ansible_collections.tyk.upgrade.plugins.module_utils._http_module import hide_url, require
 
 #: From this share of the limit on the next slower moment of the network is too slow.
@@ -468,11 +468,6 @@ def unread_by(versions: List[str], place: str, url: str) -> List[Finding]:
 def hide(module: AnsibleModule) -> None:
     """Keep what addresses hold out of what is printed, and refuse those that cannot be read."""
     hide_url(module, module.params["url"], *(one for one in module.params["beside"] if "://" in one))
-
-
-def hide_proxies(module: AnsibleModule, environment: Mapping[str, str]) -> None:
-    for proxy in settings(environment).values():
-        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
 
 
 def means_of(fetch: Fetch, means: str) -> str:

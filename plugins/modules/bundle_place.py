@@ -186,8 +186,7 @@ from ansible_collections.tyk.upgrade.plugins.module_utils._clients.netns import 
 )
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.bundles import bundle_directory
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import DomainError, error
-from ansible_collections.tyk.upgrade.plugins.module_utils._domain.proxies import settings
-from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import run_engine_module
+from ansible_collections.tyk.upgrade.plugins.module_utils._engine_module import hide_proxies, run_engine_module
 
 
 @contextmanager
@@ -256,8 +255,7 @@ def place_in_container(module: AnsibleModule, engine: Engine) -> Dict[str, Any]:
     params, name = module.params, module.params["container"]
     pid = process_of(engine, name)
     environment = configured_environment(engine.container(name).get("Config") or {})
-    for proxy in settings(environment).values():
-        module.no_log_values.update(url_secrets(proxy if "://" in proxy else f"http://{proxy}"))
+    hide_proxies(module, environment)
     if params["state"] == "staged":
         return staged(params, pid, name, environment, module.check_mode, ContainerFiles(engine, name))
     folder, files = folder_of(params["middleware_path"], params["bundle"]), ContainerFiles(engine, name)

@@ -10,13 +10,13 @@ to 1.3 GB of build cache and 1.7 GB of modules; a later one takes about 320 MiB.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import threading
 from typing import Any, Dict, Iterator, List, Optional
 
 from ansible_collections.tyk.upgrade.plugins.module_utils._clients.docker_engine import Engine
+from ansible_collections.tyk.upgrade.plugins.module_utils._clients.local_disk import FULL
 from ansible_collections.tyk.upgrade.plugins.module_utils._domain.findings import (
     DomainError,
     Finding,
@@ -30,7 +30,6 @@ MEMORY = 768 * MIB  # of one build
 RESULT = 256 * MIB  # where results are kept
 ENGINE = 1024 * MIB  # where the engine keeps its data, at least
 FIRST_BUILD = 4096 * MIB  # the same for a first build
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BuildRoom:
@@ -138,7 +137,7 @@ def existing(path: str) -> str:
 
 def not_written(subject: str, dest: str, problem: OSError) -> Finding:
     """What an error while a result was written means."""
-    if problem.errno in _FULL:
+    if problem.errno in FULL:
         return error(
             "disk-small",
             subject,

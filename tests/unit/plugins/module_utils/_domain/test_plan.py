@@ -758,7 +758,7 @@ def test_one_file_for_versions_of_different_generations_is_refused() -> None:
 SIGNED = "A" * 64
 
 
-def signed_world(to: str = TO) -> Dict[str, Any]:
+def signed_world() -> Dict[str, Any]:
     state = world()
     state["bundles"][0]["manifest"]["signature"] = "c2lnbmVk"
     return state

@@ -316,16 +316,20 @@ def link(name: str, target: str) -> tarfile.TarInfo:
     return made
 
 
-def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
-    pair: Tuple[str, str], bench: Any, run_module: Any
-) -> None:
+def publish_old(bench: Any, store: str) -> None:
     handle = io.BytesIO()
     manifest = {
         "file_list": ["X.so"],
         "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
     }
     build(handle, manifest, [Member("X.so", content=LIBRARY)])
-    put(bench, pair[1], {"data/old.zip": handle.getvalue()})
+    put(bench, store, {"data/old.zip": handle.getvalue()})
+
+
+def test_a_bundle_is_put_in_place_in_a_container_without_a_shell(
+    pair: Tuple[str, str], bench: Any, run_module: Any
+) -> None:
+    publish_old(bench, pair[1])
     put(bench, pair[0], {f"{MIDDLEWARE[1:]}/keep": b""})
     arguments = {"container": pair[0], "bundle": "b.zip", "url": "http://bundles:8080/old.zip"}
     assert run_module("bundle_place", check_mode=True, **arguments)["changed"]
@@ -361,13 +365,7 @@ def folder(name: str, owner: Tuple[int, int], mode: int) -> tarfile.TarInfo:
 def test_what_is_put_in_place_is_the_gateways_own(
     pair: Tuple[str, str], bench: Any, old_image: str, store_net: str, run_module: Any, user: str, passwd: bytes, owner: Any
 ) -> None:
-    handle = io.BytesIO()
-    manifest = {
-        "file_list": ["X.so"],
-        "custom_middleware": {"driver": "goplugin", "pre": [{"name": "Add", "path": "X.so"}]},
-    }
-    build(handle, manifest, [Member("X.so", content=LIBRARY)])
-    put(bench, pair[1], {"data/old.zip": handle.getvalue()})
+    publish_old(bench, pair[1])
     config = {"Image": old_image, "User": user, "HostConfig": {"NetworkMode": store_net}}
     for existing in (True, False):
         name = bench.container(f"gw-{existing}", config, start=False)
